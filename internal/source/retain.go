@@ -1,0 +1,134 @@
+package source
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Retain is the garbage collection: snapshots that are not named go, with every
+// blob and mirror that only they needed. What was handed out within the grace
+// period stays. A Snapshot that went reads as ErrDamaged.
+func (s *Store) Retain(digests ...string) error {
+	s.gc.Lock()
+	defer s.gc.Unlock()
+	keep := s.kept(digests)
+	removed, err := s.dropSnapshots(keep)
+	if err != nil {
+		return err
+	}
+	if err := s.dropMirrors(keep); err != nil {
+		return err
+	}
+	// Blobs without a snapshot only come from removing one, or from a process
+	// that was killed while it added one.
+	s.mu.Lock()
+	sweep := removed || !s.swept
+	s.swept = true
+	s.mu.Unlock()
+	if !sweep {
+		return nil
+	}
+	return s.dropBlobs(keep)
+}
+
+func (s *Store) kept(digests []string) map[string]bool {
+	keep := map[string]bool{}
+	for _, d := range digests {
+		keep[d] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for d, at := range s.touched {
+		if s.now().Sub(at) < s.grace {
+			keep[d] = true
+		} else {
+			delete(s.touched, d)
+		}
+	}
+	return keep
+}
+
+func (s *Store) dropSnapshots(keep map[string]bool) (removed bool, err error) {
+	files, err := os.ReadDir(filepath.Join(s.dir, "snapshots"))
+	if err != nil {
+		return false, storageError(err)
+	}
+	for _, f := range files {
+		digest := "sha256:" + f.Name()
+		if keep[digest] {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(s.dir, "snapshots", f.Name())); err != nil {
+			return removed, storageError(err)
+		}
+		removed = true
+		s.mu.Lock()
+		delete(s.trees, digest)
+		s.mu.Unlock()
+	}
+	return removed, nil
+}
+
+// dropBlobs removes blobs that no kept snapshot lists. A manifest that can't be
+// read keeps nothing: its snapshot can't be served either.
+func (s *Store) dropBlobs(keep map[string]bool) error {
+	needed := map[string]bool{}
+	for digest := range keep {
+		t, err := s.readManifest(digest)
+		if err != nil {
+			continue
+		}
+		_ = t.root.walk(func(n *node) error { // The visitor never fails.
+			needed[s.blobPath(n.sum)] = true
+			return nil
+		})
+	}
+	return filepath.WalkDir(filepath.Join(s.dir, "blobs"), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || needed[name] {
+			return err
+		}
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return storageError(err)
+		}
+		return nil
+	})
+}
+
+// dropMirrors removes mirrors that led to no kept snapshot and that nobody uses.
+func (s *Store) dropMirrors(keep map[string]bool) error {
+	dirs, err := os.ReadDir(filepath.Join(s.dir, "mirrors"))
+	if err != nil {
+		return storageError(err)
+	}
+	for _, d := range dirs {
+		if err := s.dropMirror(d.Name(), keep); err != nil {
+			return storageError(err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) dropMirror(key string, keep map[string]bool) error {
+	s.mu.Lock()
+	m, known := s.mirrors[key]
+	if !known {
+		m = newMirror(filepath.Join(s.dir, "mirrors", key))
+		s.mirrors[key] = m
+	}
+	idle := m.users == 0 && s.now().Sub(m.used) >= s.grace
+	s.mu.Unlock()
+	needed, err := m.forget(s, keep)
+	if err != nil || needed || !idle {
+		return err
+	}
+	// A Fetch that starts now waits for s.mu and gets a new, empty mirror.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.users > 0 {
+		return nil
+	}
+	delete(s.mirrors, key)
+	return os.RemoveAll(m.dir)
+}
