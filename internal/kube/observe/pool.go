@@ -1,0 +1,171 @@
+package observe
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-dev/slipway/internal/health"
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+// Options are how a pool watches.
+type Options struct {
+	// Manager is the field manager whose fields are watched for drift. Default: "kustomize-controller".
+	Manager string
+	// Assess judges the health of an object. Nil: no health is kept.
+	Assess func(*unstructured.Unstructured) health.Verdict
+	// NeedsBody tells which kinds must be watched whole. Nil: all.
+	NeedsBody func(schema.GroupVersionKind) bool
+	// SyncTimeout is how long Ensure waits for the first list of a kind. Default: 10 s.
+	SyncTimeout time.Duration
+	// FirstBackoff and MaxBackoff are the shortest and the longest pause before a watch that failed is tried again.
+	// Defaults: 250 ms and 1 min.
+	FirstBackoff, MaxBackoff time.Duration
+}
+
+// wideAgain is how long a refusal to watch a kind in all namespaces is remembered.
+const wideAgain = 10 * time.Minute
+
+// Pool watches places for owners, each place once however many want it, and stops when nobody does any more. It is safe for
+// concurrent use.
+type Pool struct {
+	clients *kube.Clients
+	opts    Options
+	ctx     context.Context //nolint:containedctx // the life of the watches, which end with Close and not with a request
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+
+	mu       sync.RWMutex
+	watchers map[key]*watcher
+	at       map[place][]*watcher
+	versions map[schema.GroupKind][]string
+	holders  map[holder]map[key]struct{}
+	held     map[key]int
+	narrow   map[schema.GroupVersionKind]time.Time // watching it in all namespaces was refused then
+	subs     []func(Event)
+}
+
+// holder is who wants places watched: an owner, for the objects that it applied or for single ones of others.
+type holder struct {
+	owner string
+	named bool
+}
+
+// New returns a pool that watches nothing yet. Close it in the end.
+func New(clients *kube.Clients, opts Options) *Pool {
+	if opts.Manager == "" {
+		opts.Manager = "kustomize-controller"
+	}
+	if opts.SyncTimeout == 0 {
+		opts.SyncTimeout = 10 * time.Second
+	}
+	if opts.FirstBackoff == 0 {
+		opts.FirstBackoff = 250 * time.Millisecond
+	}
+	if opts.MaxBackoff == 0 {
+		opts.MaxBackoff = time.Minute
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Pool{
+		clients: clients, opts: opts, ctx: ctx, cancel: cancel,
+		watchers: map[key]*watcher{}, at: map[place][]*watcher{}, versions: map[schema.GroupKind][]string{},
+		holders: map[holder]map[key]struct{}{}, held: map[key]int{}, narrow: map[schema.GroupVersionKind]time.Time{},
+	}
+}
+
+// Close ends all watches and waits until they have ended.
+func (p *Pool) Close() {
+	p.cancel()
+	p.wg.Wait()
+}
+
+// Subscribe has fn called for every event from now on. It is called by the goroutine that watches: it must not block.
+func (p *Pool) Subscribe(fn func(Event)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.subs = append(slices.Clone(p.subs), fn)
+}
+
+func (p *Pool) emit(e Event) {
+	p.mu.RLock()
+	subs := p.subs
+	p.mu.RUnlock()
+	for _, fn := range subs {
+		fn(e)
+	}
+}
+
+// Get returns what is known of an object. watched says that the object is looked at right now: if it is, and doesn't exist, then
+// there is no object of that name with an owner label. If it isn't, nothing may be concluded.
+func (p *Pool) Get(ref kube.Ref) (state State, exists, watched bool) {
+	name := types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
+	for _, w := range p.covering(ref) {
+		s, found, live := w.get(name)
+		if live && found {
+			return s, true, true
+		}
+		watched = watched || live
+	}
+	return State{}, false, watched
+}
+
+// Progress returns the newest resource version that the watches of an object's kind have seen, "" if there are none. What was
+// written later can't have been seen yet.
+func (p *Pool) Progress(ref kube.Ref) string {
+	newest := ""
+	for _, w := range p.covering(ref) {
+		if rv := w.progress(); newest == "" || kube.Older(newest, rv) {
+			newest = rv
+		}
+	}
+	return newest
+}
+
+// covering returns the watchers that may know an object, the most special first.
+func (p *Pool) covering(ref kube.Ref) []*watcher {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	versions := []string{ref.Version}
+	if ref.Version == "" {
+		versions = p.versions[ref.GroupKind()]
+	}
+	var out []*watcher
+	for _, v := range versions {
+		gvk := ref.GroupKind().WithVersion(v)
+		out = append(out, p.at[place{gvk: gvk, namespace: ref.Namespace, name: ref.Name}]...)
+		out = append(out, p.at[place{gvk: gvk}]...)
+		if ref.Namespace != "" {
+			out = append(out, p.at[place{gvk: gvk, namespace: ref.Namespace}]...)
+		}
+	}
+	return out
+}
+
+// Watch is a watch of the pool, for people to look at.
+type Watch struct {
+	Kind            schema.GroupVersionKind
+	Namespace, Name string
+	Identity        kube.Identity
+	Objects         int
+	// Err is why the watch isn't running; it is tried again.
+	Err error
+}
+
+// Watches returns what the pool watches at the moment, in no order.
+func (p *Pool) Watches() []Watch {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	out := make([]Watch, 0, len(p.watchers))
+	for k, w := range p.watchers {
+		w.mu.RLock()
+		out = append(out, Watch{Kind: k.gvk, Namespace: k.namespace, Name: k.name, Identity: k.id, Objects: len(w.objects), Err: w.err})
+		w.mu.RUnlock()
+	}
+	return out
+}

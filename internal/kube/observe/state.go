@@ -1,0 +1,128 @@
+package observe
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-dev/slipway/internal/health"
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+// Labels and annotations of Flux's that say whom an object belongs to, and what may be done to it.
+const (
+	LabelName      = "kustomize.toolkit.fluxcd.io/name"
+	LabelNamespace = "kustomize.toolkit.fluxcd.io/namespace"
+
+	AnnotationPrune     = "kustomize.toolkit.fluxcd.io/prune"
+	AnnotationReconcile = "kustomize.toolkit.fluxcd.io/reconcile"
+	AnnotationSSA       = "kustomize.toolkit.fluxcd.io/ssa"
+
+	// Disabled is the value of AnnotationPrune and AnnotationReconcile that means something.
+	Disabled = "disabled"
+	// The values of AnnotationSSA.
+	SSAMerge, SSAIfNotPresent, SSAIgnore = "Merge", "IfNotPresent", "Ignore"
+)
+
+// State is all that is kept of an object.
+type State struct {
+	UID             types.UID
+	ResourceVersion string
+	Generation      int64
+	// Owned is a hash over the fields that our field manager applied and when, over the values of the owner labels, and over what
+	// people changed with kubectl. While it stays, the object is as it was applied, whatever others did to their fields.
+	Owned [16]byte
+	// Owner is "namespace/name" of the Kustomization that the owner labels name, "" when our field manager does not own them.
+	Owner string
+	// Overridden says that kubectl owns fields of the object, which Flux takes away again.
+	Overridden bool
+	// Keep says that the object must not be pruned.
+	Keep bool
+	// Paused says that somebody asked on the object itself that it be left alone.
+	Paused bool
+	// Deleting says that the object has a deletion timestamp.
+	Deleting bool
+	Health   health.Verdict
+}
+
+// differs tells whether somebody may have to act on the difference. Resource version and generation alone don't count.
+func (s State) differs(o State) bool {
+	s.ResourceVersion, o.ResourceVersion = "", ""
+	s.Generation, o.Generation = 0, 0
+	return s != o
+}
+
+// Event is a change of an object that matters: it came or went (or lost its owner label, which is the same to us), somebody changed
+// what we own, its health is another one, or it is being deleted.
+type Event struct {
+	Ref kube.Ref
+	// Old is nil when the object is new, New when it is gone.
+	Old, New *State
+}
+
+// Inspect returns the state of an object without its health, as seen by the field manager of that name.
+func Inspect(obj metav1.Object, manager string) State {
+	notes := obj.GetAnnotations()
+	s := State{
+		UID:             obj.GetUID(),
+		ResourceVersion: obj.GetResourceVersion(),
+		Generation:      obj.GetGeneration(),
+		Keep:            strings.EqualFold(notes[AnnotationPrune], Disabled),
+		Paused:          strings.EqualFold(notes[AnnotationReconcile], Disabled) || strings.EqualFold(notes[AnnotationSSA], SSAIgnore),
+		Deleting:        obj.GetDeletionTimestamp() != nil,
+	}
+	merge := strings.EqualFold(notes[AnnotationSSA], SSAMerge)
+	labels := obj.GetLabels()
+	h := sha256.New()
+	put(h, labels[LabelName], labels[LabelNamespace])
+	for _, e := range obj.GetManagedFields() {
+		switch {
+		case Ours(e, manager):
+			hashEntry(h, e)
+			if e.FieldsV1 != nil && strings.Contains(e.FieldsV1.GetRawString(), `"f:`+LabelName+`"`) && labels[LabelName] != "" {
+				s.Owner = labels[LabelNamespace] + "/" + labels[LabelName]
+			}
+		case !merge && Overrides(e):
+			hashEntry(h, e)
+			s.Overridden = true
+		}
+	}
+	copy(s.Owned[:], h.Sum(nil))
+	return s
+}
+
+// Ours tells whether an entry of managedFields is what the field manager of that name applied.
+func Ours(e metav1.ManagedFieldsEntry, manager string) bool {
+	return e.Manager == manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
+}
+
+// Overrides tells whether an entry of managedFields stems from kubectl, whose changes Flux takes back.
+func Overrides(e metav1.ManagedFieldsEntry) bool {
+	return e.Subresource == "" && (strings.HasPrefix(e.Manager, "kubectl") || strings.HasPrefix(e.Manager, "before-first-apply"))
+}
+
+func hashEntry(h hash.Hash, e metav1.ManagedFieldsEntry) {
+	var fields, at string
+	if e.FieldsV1 != nil {
+		fields = e.FieldsV1.GetRawString()
+	}
+	if e.Time != nil {
+		at = e.Time.UTC().Format(time.RFC3339)
+	}
+	put(h, e.Manager, string(e.Operation), e.APIVersion, at, fields)
+}
+
+// put feeds strings to a hash so that no two lists of strings look alike.
+func put(h hash.Hash, parts ...string) {
+	var size [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(p)))
+		h.Write(size[:])
+		h.Write([]byte(p))
+	}
+}
