@@ -1,0 +1,120 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/kube/observe"
+)
+
+// pruneTries is how often an object is looked at again because it changed between the look and the deletion.
+const pruneTries = 5
+
+// Prune deletes objects that the owner no longer wants, in the reverse order of Apply, in the background and without waiting for their
+// end. An object goes only while its owner labels still name the owner and no annotation keeps it, and only as the one that was
+// looked at. What is left alone, or is gone already, is reported as skipped; what could not be deleted is in the error and
+// not in the changes.
+func (e *Engine) Prune(ctx context.Context, refs []kube.Ref, opts Options) ([]Change, error) {
+	opts = opts.withDefaults()
+	client, err := e.clients.For(opts.Identity)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Engine: e, opts: opts, api: api{client: client, opts: opts, timeout: e.settings.RequestTimeout}, result: &Result{}}
+	items := make([]*item, len(refs))
+	for i, ref := range refs {
+		items[i] = &item{ref: ref, obj: &unstructured.Unstructured{Object: map[string]any{}}}
+	}
+	slices.SortFunc(items, func(a, b *item) int { return compareOrder(b.ref, a.ref) })
+	var failed []*Error
+	for phase := phaseCount - 1; phase >= 0; phase-- {
+		ofPhase := pick(items, func(it *item) bool { return phaseOf(it.ref.GroupKind()) == phase })
+		for _, tier := range slices.Backward(tiers(ofPhase, refOf)) {
+			failed = append(failed, Errors(r.each(tier, func(it *item) *Error { return r.prune(ctx, it) }))...)
+		}
+	}
+	return r.result.Changes, joined(failed)
+}
+
+func (r *run) prune(ctx context.Context, it *item) *Error {
+	m, err := r.clients.Mapping(it.ref.GroupKind(), it.ref.Version)
+	if meta.IsNoMatchError(err) { // a later version may be all that is left
+		m, err = r.clients.Mapping(it.ref.GroupKind(), "")
+	}
+	if meta.IsNoMatchError(err) {
+		return r.pruned(Change{Ref: it.ref, Action: Skipped, Note: "its kind is no longer served, and with that it is gone"})
+	}
+	if err != nil {
+		return unserved(it.ref, err)
+	}
+	it.mapping = m
+	s, exists, watched := r.observer.Get(it.ref)
+	if watched && exists && s.Owner == r.opts.Owner.key() && r.opts.Owner.Group == DefaultGroup && !s.Keep {
+		err := r.remove(ctx, m, it.ref, s.UID, s.ResourceVersion)
+		if err == nil {
+			return r.pruned(Change{Ref: it.ref, Action: Deleted, UID: s.UID, ResourceVersion: s.ResourceVersion})
+		}
+		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			return r.explain(it, "delete", err)
+		}
+	}
+	return r.pruneUnseen(ctx, it)
+}
+
+// pruneUnseen looks at the object itself before it deletes it.
+func (r *run) pruneUnseen(ctx context.Context, it *item) *Error {
+	var last error
+	for try := range pruneTries {
+		live, err := r.head(ctx, it.mapping, it.ref)
+		if apierrors.IsNotFound(err) {
+			return r.pruned(Change{Ref: it.ref, Action: Skipped, Note: "it is gone already"})
+		}
+		if err != nil {
+			return r.explain(it, "get", err)
+		}
+		if why := r.keep(live); why != "" {
+			return r.pruned(Change{Ref: it.ref, Action: Skipped, UID: live.UID, Note: why})
+		}
+		rv := live.ResourceVersion
+		if try == pruneTries-1 {
+			rv = "" // it changes all the time: the labels of a moment ago have to do
+		}
+		last = r.remove(ctx, it.mapping, it.ref, live.UID, rv)
+		if last == nil {
+			return r.pruned(Change{Ref: it.ref, Action: Deleted, UID: live.UID, ResourceVersion: live.ResourceVersion})
+		}
+		if !apierrors.IsConflict(last) && !apierrors.IsNotFound(last) {
+			break
+		}
+	}
+	return r.explain(it, "delete", last)
+}
+
+// keep returns why a live object must not be pruned, "" if it may.
+func (r *run) keep(live *metav1.PartialObjectMetadata) string {
+	labels, owner := live.Labels, r.opts.Owner
+	name, namespace := labels[owner.Group+"/name"], labels[owner.Group+"/namespace"]
+	switch {
+	case name == "" && namespace == "":
+		return "it no longer has owner labels"
+	case name != owner.Name || namespace != owner.Namespace:
+		return fmt.Sprintf("it belongs to Kustomization %s/%s now", namespace, name)
+	case strings.EqualFold(live.Annotations[observe.AnnotationPrune], observe.Disabled):
+		return "its annotation " + observe.AnnotationPrune + " keeps it"
+	}
+	return ""
+}
+
+func (r *run) pruned(c Change) *Error {
+	r.memory.drop(c.Ref)
+	r.note(c)
+	return nil
+}

@@ -1,0 +1,98 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// lookEvery is the pause between two looks at an object that is waited for.
+const lookEvery = 100 * time.Millisecond
+
+// replaceable tells whether a refusal can be overcome by deleting the object and creating it again, and may be. What takes other
+// objects along is never deleted for that, and what holds data only where the object itself asks for it.
+func (r *run) replaceable(it *item, err error) bool {
+	if !it.force || !immutable(err) {
+		return false
+	}
+	switch it.ref.Kind {
+	case namespaceKind.Kind, crdKind.Kind:
+		return false
+	case "PersistentVolume", "PersistentVolumeClaim":
+		return is(it.obj.GetAnnotations(), annotationForce, "enabled")
+	}
+	return true
+}
+
+// proveReplacement has the API server check an object as a new one, under a name that nobody has, before the old one is deleted.
+func (r *run) proveReplacement(ctx context.Context, it *item) *Error {
+	probe := it.obj.DeepCopy()
+	name := strings.TrimRight(it.ref.Name[:min(len(it.ref.Name), 50)], "-.") + "-slipway"
+	probe.SetName(name)
+	body, err := json.Marshal(probe.Object)
+	if err != nil {
+		return invalid(it.ref, "can't be written as JSON: "+err.Error())
+	}
+	_, err = r.applyBody(ctx, it, name, body, true)
+	if err != nil && strings.Contains(message(err), "already allocated") {
+		return nil // by the very object that goes
+	}
+	return r.explain(it, "patch", err)
+}
+
+// recreate deletes the object and creates it anew. An object that doesn't go soon has to be waited for.
+func (r *run) recreate(ctx context.Context, it *item) *Error {
+	live, err := r.head(ctx, it.mapping, it.ref)
+	if err == nil {
+		r.memory.drop(it.ref)
+		err = r.remove(ctx, it.mapping, it.ref, live.UID, "")
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return r.explain(it, "delete", err)
+	}
+	if live != nil {
+		if e := r.gone(ctx, it, live.UID); e != nil {
+			return e
+		}
+	}
+	got, err := r.apply(ctx, it, false)
+	if err != nil {
+		return r.refused(it, err)
+	}
+	return r.record(ctx, it, got, Recreated)
+}
+
+// gone waits for a moment until an object no longer exists.
+func (r *run) gone(ctx context.Context, it *item, uid types.UID) *Error {
+	var last *metav1.PartialObjectMetadata
+	var problem error
+	err := wait.PollUntilContextTimeout(ctx, lookEvery, r.settings.Patience, true, func(ctx context.Context) (bool, error) {
+		last, problem = r.head(ctx, it.mapping, it.ref)
+		return apierrors.IsNotFound(problem) || problem == nil && last.UID != uid, nil
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return r.explain(it, "delete", ctx.Err())
+	case problem != nil:
+		return r.explain(it, "get", problem)
+	}
+	return &Error{Reason: ReasonImmutable, Ref: it.ref, Message: "is being deleted, to be created again", wait: deletionOf(last)}
+}
+
+// deletionOf says what an object that is being deleted waits for.
+func deletionOf(obj *metav1.PartialObjectMetadata) string {
+	if len(obj.Finalizers) == 0 {
+		return "to be deleted"
+	}
+	return fmt.Sprintf("to be deleted, which its finalizers hold up (%s)", strings.Join(slices.Sorted(slices.Values(obj.Finalizers)), ", "))
+}

@@ -1,0 +1,184 @@
+package apply
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/kube/observe"
+)
+
+// write brings the items into the cluster that are not there yet as they should be: first what is light, then the one that proves
+// itself, then the others tier by tier. A tier is not begun when one before it failed.
+func (r *run) write(ctx context.Context, items []*item, first *item) error {
+	r.noteUnwritten(items)
+	light := pick(items, r.light)
+	rest := pick(items, func(it *item) bool { return it.stance.writing() && it != first && !r.light(it) })
+	r.undo = nil
+	for _, tier := range tiers(light, refOf) {
+		if err := r.each(tier, func(it *item) *Error { return r.put(ctx, it) }); err != nil {
+			return r.takeBack(ctx, err)
+		}
+	}
+	if first != nil {
+		if err := r.put(ctx, first); err != nil {
+			return r.takeBack(ctx, err)
+		}
+	}
+	for _, tier := range tiers(rest, refOf) {
+		if err := r.each(tier, func(it *item) *Error { return r.put(ctx, it) }); err != nil {
+			return orWait(err)
+		}
+	}
+	return nil
+}
+
+func refOf(it *item) kube.Ref { return it.ref }
+
+// noteUnwritten records the items that need no write.
+func (r *run) noteUnwritten(items []*item) {
+	for _, it := range items {
+		c := Change{Ref: it.ref, UID: it.known.UID, ResourceVersion: it.known.ResourceVersion}
+		switch it.stance {
+		case skip:
+			c.Action, c.Note = Skipped, r.whySkipped(it)
+			r.rememberSkipped(it)
+		case settled:
+			c.Action = Unchanged
+		default:
+			continue
+		}
+		r.note(c)
+	}
+}
+
+// rememberSkipped keeps what is needed to notice when an object that was left alone has to be applied after all.
+func (r *run) rememberSkipped(it *item) {
+	seen := record{uid: it.known.UID, resourceVersion: it.known.ResourceVersion, owned: it.known.Owned}
+	switch {
+	case r.conflicted(it.ref):
+	case it.ignore, it.known.UID == "":
+		r.memory.put(it.ref, record{skipped: true})
+	case it.once:
+		seen.once = true
+		r.memory.put(it.ref, seen)
+	default: // paused on the object itself: what it is like now is not what we want
+		seen.owned = [16]byte{}
+		r.memory.put(it.ref, seen)
+	}
+}
+
+func (r *run) whySkipped(it *item) string {
+	switch {
+	case r.conflicted(it.ref):
+		return "another owner applies it"
+	case it.ignore || it.known.Paused:
+		return "an annotation asks that it be left alone"
+	}
+	return "it exists, and is only ever created"
+}
+
+func (r *run) conflicted(ref kube.Ref) bool {
+	for _, e := range r.conflicts {
+		if e.Ref == ref {
+			return true
+		}
+	}
+	return false
+}
+
+// put writes one item.
+func (r *run) put(ctx context.Context, it *item) *Error {
+	if it.replace {
+		return r.recreate(ctx, it)
+	}
+	got, err := r.apply(ctx, it, false)
+	if err != nil && r.replaceable(it, err) {
+		it.replace = true
+		if e := r.proveReplacement(ctx, it); e != nil {
+			return e
+		}
+		return r.recreate(ctx, it)
+	}
+	if err != nil {
+		return r.refused(it, err)
+	}
+	return r.record(ctx, it, got, r.actionOf(it, got))
+}
+
+// refused explains a write that failed, and has the kind looked up again when it seems to be gone.
+func (r *run) refused(it *item, err error) *Error {
+	e := r.explain(it, "patch", err)
+	if e.Reason == ReasonKindMissing {
+		r.clients.Invalidate()
+	}
+	return e
+}
+
+// record takes note of a write, after taking away from kubectl what it owns of the object.
+func (r *run) record(ctx context.Context, it *item, got answer, action Action) *Error {
+	state := observe.Inspect(&got, r.opts.Manager)
+	if state.Overridden && !it.merge {
+		after, err := r.takeOver(ctx, it, got)
+		if err != nil {
+			return r.explain(it, "patch", err)
+		}
+		state, action = observe.Inspect(&after, r.opts.Manager), Configured
+	}
+	if it.ref.GroupKind() == namespaceKind && state.Deleting {
+		return &Error{Reason: ReasonNamespaceTerminating, Ref: it.ref, Message: "is being deleted: wait until it is gone, or use another name"}
+	}
+	r.memory.put(it.ref, record{
+		uid: state.UID, resourceVersion: state.ResourceVersion, owned: state.Owned, desired: it.desired, once: it.once,
+	})
+	c := Change{Ref: it.ref, Action: action, UID: state.UID, ResourceVersion: state.ResourceVersion, Drift: it.stance == restore && action != Unchanged}
+	r.note(c)
+	r.noteBirth(it, got.created)
+	if got.created && it.inert() {
+		r.mu.Lock()
+		r.undo = append(r.undo, c)
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+// actionOf tells what a write did, from what was known before it.
+func (r *run) actionOf(it *item, got answer) Action {
+	if got.created {
+		return Created
+	}
+	now := observe.Inspect(&got, r.opts.Manager)
+	if now.ResourceVersion == it.known.ResourceVersion || now.ResourceVersion == it.remembered.resourceVersion {
+		return Unchanged
+	}
+	same := it.remembered.desired == it.desired && it.remembered.owned == now.Owned && it.remembered.uid == now.UID
+	drifted := it.known.UID != "" && it.known.Owned != it.remembered.owned
+	if same && !drifted {
+		return Unchanged
+	}
+	return Configured
+}
+
+// noteBirth remembers for the later phases that a namespace or a kind is new.
+func (r *run) noteBirth(it *item, created bool) {
+	if !created {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if it.ref.GroupKind() == namespaceKind {
+		r.bornNamespaces[it.ref.Name] = struct{}{}
+	}
+	if gk, ok := defines(it); ok {
+		r.young[gk.String()] = struct{}{}
+	}
+}
+
+// defines returns the kind that a CRD defines.
+func defines(it *item) (schema.GroupKind, bool) {
+	if it.ref.GroupKind() != crdKind {
+		return schema.GroupKind{}, false
+	}
+	return schema.GroupKind{Group: nested(it.obj, "spec", "group"), Kind: nested(it.obj, "spec", "names", "kind")}, true
+}
