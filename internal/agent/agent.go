@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	"github.com/go-logr/logr"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/delivery"
+	"github.com/slipway-dev/slipway/internal/health"
+	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/kube/observe"
+	"github.com/slipway-dev/slipway/internal/source"
+)
+
+// Options say how the agent runs. The zero value of each is its default.
+type Options struct {
+	// DataDir holds what was fetched. Losing it costs one fetch. Required.
+	DataDir string
+	// Namespaces are watched; none: all.
+	Namespaces []string
+	// Selector limits the sources and Kustomizations that the agent takes care of.
+	Selector labels.Selector
+
+	// MetricsAddress, HealthAddress, ArtifactAddress are where the agent listens; nothing or "0" for not at all.
+	MetricsAddress, HealthAddress, ArtifactAddress string
+	// Advertise is the base URL under which others reach ArtifactAddress.
+	Advertise string
+
+	// LeaderElect lets one of several replicas work, by a Lease in LeaseNamespace.
+	LeaderElect    bool
+	LeaseNamespace string
+
+	// AllowFile serves file:// URLs of Git repositories: for a lab, never for a shared cluster.
+	AllowFile bool
+
+	Kustomizations  delivery.KustomizationOptions
+	GitRepositories delivery.GitRepositoryOptions
+	Log             logr.Logger
+}
+
+// fieldManager is the one that Flux's kustomize-controller applies with: with the same name an object changes hands without one field
+// being orphaned.
+const fieldManager = "kustomize-controller"
+
+// leaseName is the Lease that the replicas of one cluster share.
+const leaseName = "slipway-agent"
+
+// cacheSyncTimeout bounds the first read of the kinds the agent serves.
+const cacheSyncTimeout = time.Minute
+
+// nowhere is the address of what does not listen.
+const nowhere = "0"
+
+// Run runs the agent until ctx ends.
+func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
+	mgr, err := newManager(cfg, opts)
+	if err != nil {
+		return err
+	}
+	if err := installed(mgr.GetRESTMapper()); err != nil {
+		return err
+	}
+	if err := setUp(ctx, mgr, cfg, opts); err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run the agent: %w", err)
+	}
+	return nil
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme))
+	if err != nil {
+		return nil, fmt.Errorf("register the kinds: %w", err)
+	}
+	return scheme, nil
+}
+
+func newManager(cfg *rest.Config, opts Options) (manager.Manager, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS, cfg.Burst = -1, -1 // the API server's priority and fairness governs
+	cfg.UserAgent = "slipway-agent"
+	mgr, err := ctrl.NewManager(cfg, manager.Options{
+		Scheme: scheme,
+		Logger: opts.Log,
+		Cache:  cacheOptions(opts),
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: nil}},
+		Metrics: server.Options{
+			BindAddress: cmp.Or(opts.MetricsAddress, nowhere),
+		},
+		HealthProbeBindAddress:        cmp.Or(opts.HealthAddress, nowhere),
+		LeaderElection:                opts.LeaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       opts.LeaseNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		Controller:                    config.Controller{CacheSyncTimeout: cacheSyncTimeout, SkipNameValidation: new(true)},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up the manager: %w", err)
+	}
+	err = errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping))
+	if err != nil {
+		return nil, fmt.Errorf("add probes: %w", err)
+	}
+	return mgr, nil
+}
+
+func cacheOptions(opts Options) cache.Options {
+	out := cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ReaderFailOnMissingInformer: true}
+	if opts.Selector != nil {
+		out.DefaultLabelSelector = opts.Selector
+	}
+	for _, ns := range opts.Namespaces {
+		if out.DefaultNamespaces == nil {
+			out.DefaultNamespaces = map[string]cache.Config{}
+		}
+		out.DefaultNamespaces[ns] = cache.Config{}
+	}
+	return out
+}
+
+// installed tells early, and with what to do, that the cluster does not know the kinds.
+func installed(mapper apimeta.RESTMapper) error {
+	for _, gvk := range []struct{ group, kind, version string }{
+		{sourcev1.GroupVersion.Group, sourcev1.GitRepositoryKind, sourcev1.GroupVersion.Version},
+		{kustomizev1.GroupVersion.Group, kustomizev1.KustomizationKind, kustomizev1.GroupVersion.Version},
+	} {
+		_, err := mapper.RESTMapping(groupKind(gvk.group, gvk.kind), gvk.version)
+		if apimeta.IsNoMatchError(err) {
+			return fmt.Errorf("the cluster does not know %s.%s; install the custom resource definitions with `slipway install`", gvk.kind, gvk.group)
+		}
+		if err != nil {
+			return fmt.Errorf("ask what the cluster serves: %w", err)
+		}
+	}
+	return nil
+}
+
+// setUp builds the layers from the ground up and registers what runs.
+func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Options) error {
+	clients, err := kube.NewClients(cfg)
+	if err != nil {
+		return err
+	}
+	store, err := source.NewStore(filepath.Join(opts.DataDir, "store"))
+	if err != nil {
+		return fmt.Errorf("open the store in %s: %w", opts.DataDir, err)
+	}
+	core, err := typedcorev1.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return fmt.Errorf("prepare events: %w", err)
+	}
+	kustomizeEvents := kube.NewRecorder(core, mgr.GetScheme(), "kustomize-controller")
+	sourceEvents := kube.NewRecorder(core, mgr.GetScheme(), "source-controller")
+	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: health.Assess, NeedsBody: health.NeedsBody})
+	engine := apply.New(clients, pool, apply.Settings{})
+	kustomizations, err := delivery.SetupKustomization(ctx, mgr, delivery.Parts{
+		Clients: clients, Events: kustomizeEvents, Store: store, Builder: build.New(), Engine: engine, Pool: pool,
+	}, opts.Kustomizations)
+	if err != nil {
+		return err
+	}
+	var gitOptions []source.GitOption
+	if opts.AllowFile {
+		gitOptions = append(gitOptions, source.AllowFile())
+	}
+	git := source.NewGit(store, gitOptions...)
+	gitOpts := opts.GitRepositories
+	gitOpts.Advertise, gitOpts.Stored = opts.Advertise, kustomizations.SourceStored
+	if err := delivery.SetupGitRepository(mgr, git, store, sourceEvents, gitOpts); err != nil {
+		return err
+	}
+	for _, r := range []manager.Runnable{leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, git.Close)), artifacts(opts.ArtifactAddress, store)} {
+		if err := mgr.Add(r); err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/slipway-dev/slipway/internal/source"
+)
+
+func groupKind(group, kind string) schema.GroupKind {
+	return schema.GroupKind{Group: group, Kind: kind}
+}
+
+// leading is a part that only the replica that leads runs.
+type leading func(ctx context.Context) error
+
+func (f leading) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (leading) NeedLeaderElection() bool { return true }
+
+// everywhere is a part that every replica runs.
+type everywhere func(ctx context.Context) error
+
+func (f everywhere) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (everywhere) NeedLeaderElection() bool { return false }
+
+// closing runs functions when the agent ends.
+func closing(fns ...func()) func(context.Context) error {
+	return func(ctx context.Context) error {
+		<-ctx.Done()
+		for _, fn := range fns {
+			fn()
+		}
+		return nil
+	}
+}
+
+const (
+	headerTimeout = 5 * time.Second
+	drainTimeout  = 10 * time.Second
+)
+
+// artifacts serves what is in the store to others, such as Flux's controllers.
+func artifacts(address string, store *source.Store) manager.Runnable {
+	return everywhere(func(ctx context.Context) error {
+		if cmp.Or(address, nowhere) == nowhere {
+			return nil
+		}
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("listen for artifact downloads: %w", err)
+		}
+		srv := &http.Server{Handler: source.Handler(store), ReadHeaderTimeout: headerTimeout}
+		done := make(chan error, 1)
+		go func() { done <- srv.Serve(listener) }()
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		err = srv.Shutdown(stop)
+		if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
+	})
+}

@@ -1,0 +1,220 @@
+package delivery
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+// attempt builds, applies and prunes, and hands over to the judge of health. What fails ends in the status.
+func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
+	if !t.hasVars {
+		vars, err := t.variables(ctx, t.obj)
+		if err != nil {
+			return t.fail(ctx, meta.BuildFailedReason, err)
+		}
+		t.vars, t.hasVars = vars, true
+	}
+	t.entry.wait = nil
+	built, err := t.builder.Build(ctx, build.Input{Tree: t.in.snapshot, Path: t.obj.Spec.Path, Spec: t.obj.Spec, Vars: t.vars.values})
+	if err != nil {
+		return t.fail(ctx, buildReason(err), err)
+	}
+	next := t.remember(built)
+	if err := t.intend(ctx, next.refs); err != nil {
+		return ctrl.Result{}, err
+	}
+	changes, result, err := t.applyAndPrune(ctx, built, next)
+	if err != nil || result != nil {
+		return *result, err
+	}
+	t.announce(changes)
+	return t.await(ctx, changes)
+}
+
+// remember notes what this attempt is made of.
+func (t *task) remember(built *build.Result) *past {
+	refs := make([]kube.Ref, len(built.Objects))
+	for i, obj := range built.Objects {
+		refs[i] = kube.RefOf(obj)
+	}
+	now := t.opts.Clock.Now()
+	if p := t.entry.past; p != nil {
+		t.pending = p.pending
+		t.repeated = p.failed && p.generation == t.obj.Generation && p.revision == t.in.artifact.Revision
+	}
+	t.entry.past = &past{
+		generation: t.obj.Generation, vars: t.vars.digest(), revision: t.in.artifact.Revision, artifact: t.in.artifact.Digest,
+		reads: built.Reads, digest: digestOf(built.Objects), refs: refs, ended: now, looked: now,
+	}
+	t.obj.Status.LastAttemptedRevision = t.in.artifact.Revision
+	return t.entry.past
+}
+
+// digestOf identifies what a build rendered, in the form of the status' history.
+func digestOf(objs []*unstructured.Unstructured) string {
+	h := sha256.New()
+	out := json.NewEncoder(h)
+	for _, obj := range objs {
+		// What came out of YAML can be written as JSON, with its keys in order.
+		_ = out.Encode(obj.Object)
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// intend writes to the inventory what is about to be created, before it is: an agent that dies in between leaves nothing behind that no
+// inventory names. It writes nothing where no object is new.
+func (t *task) intend(ctx context.Context, refs []kube.Ref) error {
+	known := apply.Refs(t.obj.Status.Inventory)
+	union := slices.Clone(known)
+	for _, ref := range refs {
+		if !contains(known, ref) {
+			union = append(union, ref)
+		}
+	}
+	if len(union) == len(known) {
+		return nil
+	}
+	t.obj.Status.Inventory = apply.Inventory(union)
+	t.progressing("Applying revision " + t.in.artifact.Revision)
+	return t.write(ctx)
+}
+
+// applyAndPrune returns the changes, or how the reconcile ends because they could not all be made.
+func (t *task) applyAndPrune(ctx context.Context, built *build.Result, next *past) ([]apply.Change, *ctrl.Result, error) {
+	opts := t.applyOptions()
+	if err := t.watch(ctx, next); err != nil {
+		return nil, &ctrl.Result{}, err
+	}
+	result, err := t.applier.Apply(ctx, built.Objects, opts)
+	if err != nil {
+		t.announce(result.Changes)
+		end, err := t.unfinished(ctx, next, err)
+		return nil, &end, err
+	}
+	if err := t.watch(ctx, next); err != nil { // kinds that this very set defines
+		return nil, &ctrl.Result{}, err
+	}
+	next.written = writtenOf(result.Changes)
+	stale := apply.Diff(apply.Refs(t.obj.Status.Inventory), next.refs)
+	changes := result.Changes
+	t.obj.Status.Inventory = apply.Inventory(next.refs)
+	if t.obj.Spec.Prune && len(stale) > 0 {
+		pruned, err := t.applier.Prune(ctx, stale, opts)
+		changes = append(changes, pruned...)
+		if err != nil {
+			t.obj.Status.Inventory = apply.Inventory(append(slices.Clone(next.refs), undeleted(stale, pruned)...))
+			t.announce(changes)
+			end, err := t.fail(ctx, meta.PruneFailedReason, err)
+			return nil, &end, err
+		}
+	}
+	return changes, nil, nil
+}
+
+// pollPending is how often a set is taken up again that waits for the cluster, where no watch tells sooner.
+const pollPending = time.Second
+
+// unfinished ends an attempt whose set could not be applied as a whole: it waits for the cluster to catch up, such as for a CRD to be
+// served, or it failed.
+func (t *task) unfinished(ctx context.Context, next *past, err error) (ctrl.Result, error) {
+	var incomplete *apply.Incomplete
+	if !errors.As(err, &incomplete) {
+		return t.fail(ctx, meta.ReconciliationFailedReason, err)
+	}
+	next.pending = t.started
+	if !t.pending.IsZero() {
+		next.pending = t.pending
+	}
+	if timeout := t.obj.GetTimeout(); t.started.Sub(next.pending) >= timeout {
+		return t.fail(ctx, meta.ReconciliationFailedReason, fmt.Errorf("timeout after %s %w", timeout, err))
+	}
+	t.progressing(err.Error())
+	if err := t.write(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	return t.again(), nil
+}
+
+// writtenOf are the objects that are kept as they are in the source, not left alone by an annotation of theirs.
+func writtenOf(changes []apply.Change) []kube.Ref {
+	var refs []kube.Ref
+	for _, c := range changes {
+		if c.Action != apply.Skipped {
+			refs = append(refs, c.Ref)
+		}
+	}
+	return refs
+}
+
+// undeleted is what of stale stays in the inventory, so that the next attempt tries again.
+func undeleted(stale []kube.Ref, changes []apply.Change) []kube.Ref {
+	var left []kube.Ref
+	for _, ref := range stale {
+		if !slices.ContainsFunc(changes, func(c apply.Change) bool { return c.Ref.Unversioned() == ref.Unversioned() }) {
+			left = append(left, ref)
+		}
+	}
+	return left
+}
+
+func (t *task) applyOptions() apply.Options {
+	return apply.Options{
+		Owner:    apply.Owner{Group: kustomizev1.GroupVersion.Group, Name: t.obj.Name, Namespace: t.obj.Namespace},
+		Force:    t.obj.Spec.Force,
+		Identity: t.identity(t.obj),
+		Verify:   t.verify,
+	}
+}
+
+// identity is as whom obj's objects are written.
+func (r *KustomizationReconciler) identity(obj *kustomizev1.Kustomization) kube.Identity {
+	account := obj.Spec.ServiceAccountName
+	if account == "" {
+		account = r.opts.DefaultServiceAccount
+	}
+	if account == "" {
+		return kube.Identity{}
+	}
+	return kube.Identity{Namespace: obj.Namespace, ServiceAccount: account}
+}
+
+// buildReason is the condition reason of a failed build.
+func buildReason(err error) string {
+	var typed *build.Error
+	if errors.As(err, &typed) && typed.Reason != "" {
+		return typed.Reason
+	}
+	return meta.BuildFailedReason
+}
+
+// announce tells of what changed in one Event.
+func (t *task) announce(changes []apply.Change) {
+	var lines []string
+	for _, c := range changes {
+		switch c.Action {
+		case apply.Created, apply.Configured, apply.Deleted, apply.Recreated:
+			lines = append(lines, fmt.Sprintf("%s %s", c.Ref.Subject(), c.Action))
+		case apply.Unchanged, apply.Skipped:
+		}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	t.event(meta.ProgressingReason, strings.Join(lines, "\n"), false)
+}

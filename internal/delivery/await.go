@@ -1,0 +1,146 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/health"
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+const (
+	// announceAfter is how long a wait for health lasts before the status says so: most end sooner, and the write would be for nothing.
+	announceAfter = 2 * time.Second
+	// pollUnwatched is how often the health of objects is asked for that cannot be watched.
+	pollUnwatched = 5 * time.Second
+)
+
+// await records what must become healthy, and looks at once whether it is.
+func (t *task) await(ctx context.Context, changes []apply.Change) (ctrl.Result, error) {
+	refs := t.judged()
+	if len(refs) == 0 {
+		return t.succeed(ctx, changes)
+	}
+	t.entry.wait = &wait{refs: refs, started: t.started, deadline: t.started.Add(t.obj.GetTimeout()), state: waitOpen}
+	t.changed = len(changes) > 0
+	return t.judge(ctx)
+}
+
+// judged are the objects whose health decides: all that were applied, or the ones that healthChecks lists.
+func (t *task) judged() []kube.Ref {
+	if t.obj.Spec.Wait {
+		return t.entry.past.written
+	}
+	return healthChecks(t.obj)
+}
+
+func healthChecks(obj *kustomizev1.Kustomization) []kube.Ref {
+	refs := make([]kube.Ref, 0, len(obj.Spec.HealthChecks))
+	for _, check := range obj.Spec.HealthChecks {
+		gv, err := schema.ParseGroupVersion(check.APIVersion)
+		if err != nil {
+			gv = schema.GroupVersion{Version: check.APIVersion} // no such version: the wait names the object
+		}
+		refs = append(refs, kube.Ref{Group: gv.Group, Version: gv.Version, Kind: check.Kind, Namespace: check.Namespace, Name: check.Name})
+	}
+	return refs
+}
+
+// healthMoved tells whether the judge has something to look at.
+func (t *task) healthMoved(touched map[kube.Ref]struct{}) bool {
+	w := t.entry.wait
+	if w == nil {
+		return false
+	}
+	if w.state == waitOpen {
+		return true
+	}
+	return slices.ContainsFunc(w.refs, func(ref kube.Ref) bool { _, ok := touched[ref.Unversioned()]; return ok })
+}
+
+// judge looks at the health of what is waited for: healthy ends the wait, a failure or the deadline fails it, and an object that was
+// healthy before starts a silent wait of its own.
+func (t *task) judge(ctx context.Context) (ctrl.Result, error) {
+	w, now := t.entry.wait, t.opts.Clock.Now()
+	held := t.held(ctx, w.refs)
+	if len(held) == 0 {
+		w.state = waitSettled
+		return t.succeed(ctx, nil)
+	}
+	if w.state == waitSettled {
+		w.state, w.started, w.deadline, w.announced = waitOpen, now, now.Add(t.obj.GetTimeout()), true
+	}
+	failed := slices.IndexFunc(held, func(h holdup) bool { return h.verdict.State == health.Degraded })
+	switch {
+	case w.state == waitFailed:
+		return t.again(), nil
+	case failed >= 0:
+		w.state = waitFailed
+		return t.fail(ctx, meta.HealthCheckFailedReason, fmt.Errorf("health check failed: %s", held[failed]))
+	case !now.Before(w.deadline):
+		w.state = waitFailed
+		return t.fail(ctx, meta.HealthCheckFailedReason, fmt.Errorf("timeout after %s waiting for %s", t.obj.GetTimeout(), describe(held)))
+	case !w.announced && !now.Before(w.started.Add(announceAfter)):
+		w.announced = true
+		t.progressing(fmt.Sprintf("Waiting up to %s for %s", t.obj.GetTimeout(), describe(held)))
+		if err := t.write(ctx); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	return t.again(), nil
+}
+
+// holdup is an object that isn't healthy, and why.
+type holdup struct {
+	ref     kube.Ref
+	verdict health.Verdict
+}
+
+func (h holdup) String() string {
+	return fmt.Sprintf("%s: %s", h.ref.Subject(), h.verdict.Message)
+}
+
+// maxNamed is how many of the objects that hold things up a message names.
+const maxNamed = 3
+
+func describe(held []holdup) string {
+	names := make([]string, 0, maxNamed+1)
+	for i, h := range held {
+		if i == maxNamed {
+			names = append(names, fmt.Sprintf("and %d more", len(held)-maxNamed))
+			break
+		}
+		names = append(names, h.String())
+	}
+	return strings.Join(names, "; ")
+}
+
+// held returns those of refs that are not healthy. Objects that can be watched cost no request.
+func (t *task) held(ctx context.Context, refs []kube.Ref) []holdup {
+	var held []holdup
+	for _, ref := range refs {
+		state, exists, watched := t.watcher.Get(ref)
+		verdict := state.Health
+		switch {
+		case !watched:
+			verdict = t.ask(ctx, ref)
+		case !exists:
+			verdict = health.Verdict{State: health.Progressing, Message: "does not exist"}
+		case !t.applier.InSync(ref) && t.applied(ref):
+			verdict = health.Verdict{State: health.Progressing, Message: "is not yet seen as applied"}
+		}
+		if verdict.State != health.Healthy {
+			held = append(held, holdup{ref, verdict})
+		}
+	}
+	return held
+}

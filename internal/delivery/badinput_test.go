@@ -1,0 +1,146 @@
+package delivery_test
+
+import (
+	"strings"
+	"testing"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/kustomize"
+	"github.com/fluxcd/pkg/apis/meta"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestBadInput checks for each kind of bad input that it ends in a condition that says what to do, that what ran before goes on, and
+// that a fix is applied at once.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	good := map[string]string{"deploy/a.yaml": configMapFile("a", "1")}
+	for name, tc := range map[string]struct {
+		files  map[string]string
+		remove []string
+		reason string
+		says   []string
+	}{
+		"broken YAML":   {files: map[string]string{"deploy/b.yaml": "kind: ConfigMap\n  bad: [indent\n"}, reason: meta.BuildFailedReason, says: []string{"b.yaml"}},
+		"missing path":  {remove: []string{"deploy"}, files: map[string]string{"elsewhere/a.yaml": configMapFile("a", "1")}, reason: "InvalidPath", says: []string{"deploy"}},
+		"missing base":  {files: map[string]string{"deploy/kustomization.yaml": "resources: [../nowhere]\n"}, reason: meta.BuildFailedReason, says: []string{"nowhere"}},
+		"unknown field": {files: map[string]string{"deploy/a.yaml": configMapFile("a", "1") + "surprise: true\n"}, reason: meta.ReconciliationFailedReason, says: []string{"surprise", "ConfigMap"}},
+		"unknown kind": {
+			files:  map[string]string{"deploy/b.yaml": "apiVersion: nowhere.example/v1\nkind: Widget\nmetadata: {name: b}\n"},
+			reason: meta.ReconciliationFailedReason, says: []string{"Widget"},
+		},
+		"immutable field": {
+			files: map[string]string{"deploy/a.yaml": configMapFile("a", "2"), "deploy/job.yaml": strings.Replace(serviceFile("svc"), "clusterIP: None", "clusterIP: 10.0.0.77", 1)},
+			// The Service below exists as headless: its address can't change.
+			reason: meta.ReconciliationFailedReason, says: []string{"Service", "force"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if name == "immutable field" {
+				good := map[string]string{"deploy/a.yaml": configMapFile("a", "1"), "deploy/job.yaml": serviceFile("svc")}
+				w.commit(good)
+			}
+			first := w.commit(good)
+			w.source()
+			ks := w.kustomization("shop", in("./deploy"))
+			w.applied(ks, first)
+
+			if len(tc.remove) > 0 {
+				w.remove(tc.remove...)
+			}
+			bad := w.commit(tc.files)
+			w.fetch()
+			message := w.refused(ks, tc.reason)
+			for _, word := range tc.says {
+				if !strings.Contains(message, word) {
+					t.Errorf("the message must name %q: %s", word, message)
+				}
+			}
+			until(w, ks, "the attempt is recorded", func() bool { return ks.Status.LastAttemptedRevision == bad })
+			if ks.Status.LastAppliedRevision != first {
+				t.Errorf("last applied is %s, want %s: nothing of the bad revision counts", ks.Status.LastAppliedRevision, first)
+			}
+			w.value("a", "1")
+
+			fixed := w.commit(map[string]string{"deploy/a.yaml": configMapFile("a", "3"), "deploy/b.yaml": configMapFile("b", "1"),
+				"deploy/job.yaml": serviceFile("svc"), "deploy/kustomization.yaml": "resources: [a.yaml, b.yaml, job.yaml]\n"})
+			w.fetch()
+			w.applied(ks, fixed)
+			w.value("a", "3")
+		})
+	}
+}
+
+func serviceFile(name string) string {
+	return "apiVersion: v1\nkind: Service\nmetadata:\n  name: " + name + "\nspec:\n  clusterIP: None\n  ports: [{port: 80}]\n"
+}
+
+func TestForceReplacesWhatIsImmutable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.commit(map[string]string{"svc.yaml": serviceFile("svc")})
+	w.source()
+	ks := w.kustomization("shop", func(k *kustomizev1.Kustomization) { k.Spec.Force = true })
+	w.applied(ks, first)
+	second := w.commit(map[string]string{"svc.yaml": strings.Replace(serviceFile("svc"), "  clusterIP: None\n", "  type: ClusterIP\n  clusterIP: 10.0.0.78\n", 1)})
+	w.fetch()
+	w.applied(ks, second)
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "svc", Namespace: w.Namespace}}
+	until(w, svc, "it was made anew", func() bool { return svc.Spec.ClusterIP == "10.0.0.78" })
+}
+
+func TestUnsupportedFieldsAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
+	w.source()
+	ks := w.kustomization("shop", func(k *kustomizev1.Kustomization) {
+		k.Spec.Ignore = []kustomizev1.IgnoreRule{{Paths: []string{"/data/value"}, Target: &kustomize.Selector{Kind: "ConfigMap"}}}
+	})
+	if message := w.refused(ks, "UnsupportedField"); !strings.Contains(message, "spec.ignore") {
+		t.Errorf("the message must name the field: %q", message)
+	}
+	other := w.kustomization("oci", func(k *kustomizev1.Kustomization) { k.Spec.SourceRef.Kind = "OCIRepository" })
+	if message := w.refused(other, meta.ArtifactFailedReason); !strings.Contains(message, "OCIRepository") {
+		t.Errorf("the message must name the kind: %q", message)
+	}
+}
+
+func TestServiceAccountDecidesWhatIsAllowed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	revision := w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
+	w.source()
+	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "deployer", Namespace: w.Namespace}})
+	ks := w.kustomization("shop", withServiceAccount("deployer"))
+	message := w.refused(ks, meta.ReconciliationFailedReason)
+	if !strings.Contains(message, "deployer") {
+		t.Errorf("the message must name the account that lacks the right: %q", message)
+	}
+
+	w.create(&rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: "deployer", Namespace: w.Namespace},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"*"}}},
+	})
+	w.create(&rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "deployer", Namespace: w.Namespace},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "deployer"},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: "deployer", Namespace: w.Namespace}},
+	})
+	w.request(ks)
+	w.applied(ks, revision)
+	w.value("a", "1")
+
+	if err := w.client.Delete(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "deployer", Namespace: w.Namespace}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.client.Delete(t.Context(), ks); err != nil {
+		t.Fatal(err)
+	}
+	w.gone(ks) // it must not hang on an account that is gone
+	w.value("a", "1")
+}

@@ -1,0 +1,269 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/kube/observe"
+	"github.com/slipway-dev/slipway/internal/source"
+)
+
+// accessDenied is the reason of a reference that the agent's flags forbid.
+const accessDenied = "AccessDenied"
+
+// What the reconciler needs of the layers below.
+type (
+	snapshots interface {
+		Get(digest string) (*source.Snapshot, bool)
+	}
+	builder interface {
+		Build(ctx context.Context, in build.Input) (*build.Result, error)
+	}
+	applier interface {
+		Apply(ctx context.Context, objs []*unstructured.Unstructured, opts apply.Options) (*apply.Result, error)
+		Prune(ctx context.Context, refs []kube.Ref, opts apply.Options) ([]apply.Change, error)
+		InSync(ref kube.Ref) bool
+		Drifted(ref kube.Ref) bool
+		Forget(refs ...kube.Ref)
+	}
+	watcher interface {
+		Ensure(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
+		EnsureNamed(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
+		Get(ref kube.Ref) (state observe.State, exists, watched bool)
+		Subscribe(fn func(observe.Event))
+	}
+)
+
+// KustomizationOptions are the agent's flags that concern Kustomizations.
+type KustomizationOptions struct {
+	// DefaultServiceAccount is impersonated where spec.serviceAccountName is empty. Empty: the agent acts as itself.
+	DefaultServiceAccount string
+	// NoCrossNamespaceRefs refuses sources and dependencies of other namespaces.
+	NoCrossNamespaceRefs bool
+	// Sweep is how often everything is applied again although nothing seems to have changed. Default: 6 h; spread by a tenth.
+	Sweep time.Duration
+	// Concurrent is how many Kustomizations are worked on at once. Default: 8.
+	Concurrent int
+	// Clock is the time; tests set it.
+	Clock clock.PassiveClock
+}
+
+// KustomizationReconciler makes the cluster match what Kustomizations say.
+type KustomizationReconciler struct {
+	client    client.Client // reads from the cache
+	reader    client.Reader // reads from the API server
+	clients   *kube.Clients
+	events    *kube.Recorder
+	snapshots snapshots
+	builder   builder
+	applier   applier
+	watcher   watcher
+	memory    *memory
+	queue     *wakeQueue
+	opts      KustomizationOptions
+}
+
+// Reconcile does what decide says for one Kustomization, and writes its status at most once per outcome.
+func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	obj := &kustomizev1.Kustomization{}
+	if err := r.client.Get(ctx, req.NamespacedName, obj); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.forget(req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	e := r.memory.of(req.NamespacedName)
+	obj = e.newest(obj)
+
+	if !obj.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, obj)
+	}
+	if obj.Spec.Suspend {
+		e.wait = nil
+		return ctrl.Result{}, nil
+	}
+	if !controllerutil.ContainsFinalizer(obj, kustomizev1.KustomizationFinalizer) {
+		if err := r.addFinalizer(ctx, obj); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	t := &task{KustomizationReconciler: r, obj: obj, before: obj.DeepCopy(), entry: e, started: r.opts.Clock.Now()}
+	return t.step(ctx)
+}
+
+func (r *KustomizationReconciler) addFinalizer(ctx context.Context, obj *kustomizev1.Kustomization) error {
+	before := obj.DeepCopy()
+	controllerutil.AddFinalizer(obj, kustomizev1.KustomizationFinalizer)
+	if err := r.client.Patch(ctx, obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), kustomizeManager); err != nil {
+		return fmt.Errorf("add finalizer: %w", err)
+	}
+	return nil
+}
+
+// forget drops what is known of a Kustomization that is gone.
+func (r *KustomizationReconciler) forget(key types.NamespacedName) {
+	r.applier.Forget(r.memory.forget(key)...)
+	// Letting go of watches can't fail.
+	_, _ = r.watcher.Ensure(context.Background(), key.String(), kube.Identity{}, nil)
+	_, _ = r.watcher.EnsureNamed(context.Background(), key.String(), kube.Identity{}, nil)
+}
+
+// newest returns obj, or what this process wrote of it last if the cache has not caught up with that.
+func (e *entry) newest(obj *kustomizev1.Kustomization) *kustomizev1.Kustomization {
+	if e.written == nil {
+		return obj.DeepCopy()
+	}
+	if e.written.UID == obj.UID && kube.Older(obj.ResourceVersion, e.written.ResourceVersion) {
+		return e.written.DeepCopy()
+	}
+	e.written = nil
+	return obj.DeepCopy()
+}
+
+// task is one reconcile of one Kustomization.
+type task struct {
+	*KustomizationReconciler
+	obj      *kustomizev1.Kustomization // what the status is written to
+	before   *kustomizev1.Kustomization // as the API server has it
+	entry    *entry
+	in       *input
+	vars     variables
+	hasVars  bool      // vars were read in this task
+	changed  bool      // the attempt of this task changed something
+	repeated bool      // the attempt before failed with the same revision and spec
+	pending  time.Time // since when the attempts before could not apply the whole set
+	verify   bool      // apply every object, whatever is remembered of it
+	started  time.Time
+}
+
+func (t *task) key() types.NamespacedName { return client.ObjectKeyFromObject(t.obj) }
+
+// step gathers the facts and does what follows from them.
+func (t *task) step(ctx context.Context) (ctrl.Result, error) {
+	touched := t.entry.takeTouched()
+	result, err := t.gatherAndAct(ctx, touched)
+	if err != nil { // what was learned may not have been recorded: look at everything again
+		t.entry.past = nil
+	}
+	return result, err
+}
+
+func (t *task) gatherAndAct(ctx context.Context, touched map[kube.Ref]struct{}) (ctrl.Result, error) {
+	if err := unsupported(&t.obj.Spec); err != nil {
+		return t.block(ctx, stalledBy(reasonUnsupported, err.Error()))
+	}
+	in, block, err := t.input(ctx, t.obj)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if block == nil {
+		t.in = in
+		if block, err = t.dependencies(ctx, t.obj, in); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if block != nil {
+		return t.block(ctx, block)
+	}
+	f, err := t.facts(ctx, touched)
+	if err != nil {
+		return t.fail(ctx, meta.BuildFailedReason, err)
+	}
+	switch decide(f) {
+	case attempt:
+		return t.attempt(ctx)
+	case judge:
+		return t.judge(ctx)
+	case record:
+		return t.succeed(ctx, nil)
+	case rest:
+	}
+	return t.again(), nil
+}
+
+// facts compares what is with what the last attempt was made of.
+func (t *task) facts(ctx context.Context, touched map[kube.Ref]struct{}) (facts, error) {
+	p, now := t.entry.past, t.started
+	token, requested := meta.ReconcileAnnotationValue(t.obj.GetAnnotations())
+	f := facts{requested: requested && token != t.obj.Status.LastHandledReconcileAt}
+	if p == nil {
+		return f, nil
+	}
+	f.known, f.failed, f.unwatched, f.pending = true, p.failed, p.unwatched, !p.pending.IsZero()
+	f.generation = p.generation != t.obj.Generation
+	f.revision = p.revision != t.in.artifact.Revision
+	f.content = p.artifact != t.in.artifact.Digest && !p.reads.Same(t.in.snapshot)
+	f.interval = !now.Before(p.looked.Add(t.obj.Spec.Interval.Duration))
+	f.retry = p.failed && !now.Before(p.ended.Add(t.obj.GetRetryInterval()))
+	f.sweep = !now.Before(p.ended.Add(t.opts.Sweep))
+	t.verify = f.sweep
+	for ref := range touched {
+		f.drifted = f.drifted || t.applier.Drifted(ref) && t.applied(ref)
+	}
+	f.waiting = t.healthMoved(touched)
+	if pb := t.obj.Spec.PostBuild; pb != nil && len(pb.SubstituteFrom) > 0 && (f.interval || f.requested || f.retry) {
+		vars, err := t.variables(ctx, t.obj)
+		if err != nil {
+			return f, err
+		}
+		t.vars, t.hasVars = vars, true
+		f.vars = vars.digest() != p.vars
+		p.looked = now
+	}
+	return f, nil
+}
+
+// applied tells whether ref is one of the objects that the last attempt applied, not one whose health is only watched.
+func (t *task) applied(ref kube.Ref) bool { return contains(t.entry.past.written, ref) }
+
+// again is when the object must be looked at although no watch woke it.
+func (t *task) again() ctrl.Result {
+	p, w, now := t.entry.past, t.entry.wait, t.opts.Clock.Now()
+	if p == nil {
+		return ctrl.Result{}
+	}
+	next := p.ended.Add(spread(t.opts.Sweep))
+	sooner := func(at time.Time) {
+		if at.Before(next) {
+			next = at
+		}
+	}
+	if pb := t.obj.Spec.PostBuild; p.unwatched || pb != nil && len(pb.SubstituteFrom) > 0 {
+		sooner(p.looked.Add(spread(t.obj.Spec.Interval.Duration)))
+	}
+	if p.failed {
+		sooner(p.ended.Add(t.obj.GetRetryInterval()))
+	}
+	if !p.pending.IsZero() {
+		sooner(now.Add(pollPending))
+	}
+	if w != nil && w.state == waitOpen {
+		sooner(w.deadline)
+		if !w.announced {
+			sooner(w.started.Add(announceAfter))
+		}
+		if p.unwatched {
+			sooner(now.Add(pollUnwatched))
+		}
+	}
+	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Millisecond)}
+}
+
+// spread adds up to a tenth, so that what began together does not come back together.
+func spread(d time.Duration) time.Duration {
+	return d + time.Duration(rand.Int64N(int64(d)/10+1)) //nolint:gosec // no secret depends on it
+}

@@ -1,0 +1,159 @@
+package delivery
+
+import (
+	"sync"
+	"time"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+// past is what an attempt that ended was made of.
+type past struct {
+	generation int64
+	vars       string // digest of the substituted values
+	revision   string
+	artifact   string // digest of the source's artifact
+	reads      build.Reads
+	digest     string // of the rendered objects
+	refs       []kube.Ref
+	written    []kube.Ref // of refs, those that are not left alone on request
+	unwatched  bool
+	ended      time.Time // of the attempt
+	looked     time.Time // at the inputs that are not watched
+	failed     bool
+	// pending is since when the set could not be applied as a whole; zero: it could.
+	pending time.Time
+}
+
+// wait is the health that a Kustomization's Ready depends on. It stays after the objects became healthy, so that Ready follows them.
+type wait struct {
+	refs     []kube.Ref
+	started  time.Time
+	deadline time.Time
+	state    waitState
+	// announced: the status says that the wait is on.
+	announced bool
+}
+
+type waitState string
+
+const (
+	waitOpen    waitState = "open"    // not all healthy, before the deadline
+	waitSettled waitState = "settled" // all were healthy when last looked at
+	waitFailed  waitState = "failed"  // one failed, or the deadline passed
+)
+
+// entry is what is remembered of one Kustomization. Except for touched it belongs to the worker that reconciles the object; there is
+// never more than one.
+type entry struct {
+	past *past
+	wait *wait
+	// written is the newest state of the object that this process wrote. The cache may be behind it.
+	written *kustomizev1.Kustomization
+
+	mu      sync.Mutex
+	touched map[kube.Ref]struct{} // unversioned
+}
+
+// touch notes that ref changed in the cluster.
+func (e *entry) touch(ref kube.Ref) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.touched == nil {
+		e.touched = map[kube.Ref]struct{}{}
+	}
+	e.touched[ref] = struct{}{}
+}
+
+// takeTouched returns what changed since it was last called.
+func (e *entry) takeTouched() map[kube.Ref]struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	touched := e.touched
+	e.touched = nil
+	return touched
+}
+
+// memory holds the entries, and who is concerned by which object of the cluster.
+type memory struct {
+	mu      sync.Mutex
+	entries map[types.NamespacedName]*entry
+	byRef   map[kube.Ref]map[types.NamespacedName]struct{} // unversioned
+	refs    map[types.NamespacedName][]kube.Ref
+}
+
+func newMemory() *memory {
+	return &memory{
+		entries: map[types.NamespacedName]*entry{},
+		byRef:   map[kube.Ref]map[types.NamespacedName]struct{}{},
+		refs:    map[types.NamespacedName][]kube.Ref{},
+	}
+}
+
+// of returns the entry of key, a new one if there is none.
+func (m *memory) of(key types.NamespacedName) *entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.entries[key]
+	if e == nil {
+		e = &entry{}
+		m.entries[key] = e
+	}
+	return e
+}
+
+// follow makes key the one to wake when any of refs changes, instead of those it followed before.
+func (m *memory) follow(key types.NamespacedName, refs []kube.Ref) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unfollow(key)
+	for _, ref := range refs {
+		ref = ref.Unversioned()
+		if m.byRef[ref] == nil {
+			m.byRef[ref] = map[types.NamespacedName]struct{}{}
+		}
+		m.byRef[ref][key] = struct{}{}
+	}
+	m.refs[key] = refs
+}
+
+// unfollow needs m.mu held.
+func (m *memory) unfollow(key types.NamespacedName) {
+	for _, ref := range m.refs[key] {
+		ref = ref.Unversioned()
+		delete(m.byRef[ref], key)
+		if len(m.byRef[ref]) == 0 {
+			delete(m.byRef, ref)
+		}
+	}
+	delete(m.refs, key)
+}
+
+// touch notes that ref changed and returns whom it concerns.
+func (m *memory) touch(ref kube.Ref) []types.NamespacedName {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ref = ref.Unversioned()
+	keys := make([]types.NamespacedName, 0, len(m.byRef[ref]))
+	for key := range m.byRef[ref] {
+		if e := m.entries[key]; e != nil {
+			e.touch(ref)
+		}
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// forget drops all that is known of key and returns the objects it followed.
+func (m *memory) forget(key types.NamespacedName) []kube.Ref {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	refs := m.refs[key]
+	m.unfollow(key)
+	delete(m.entries, key)
+	return refs
+}

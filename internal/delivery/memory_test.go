@@ -1,0 +1,69 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+func TestMemoryWakesThoseConcerned(t *testing.T) {
+	m := newMemory()
+	a, b := types.NamespacedName{Namespace: "n", Name: "a"}, types.NamespacedName{Namespace: "n", Name: "b"}
+	shared, own := kube.Ref{Kind: "ConfigMap", Namespace: "n", Name: "shared"}, kube.Ref{Kind: "ConfigMap", Namespace: "n", Name: "own"}
+	m.of(a)
+	m.of(b)
+	m.follow(a, []kube.Ref{shared, own})
+	m.follow(b, []kube.Ref{shared})
+
+	if got := len(m.touch(shared)); got != 2 {
+		t.Errorf("a shared object wakes %d, want 2", got)
+	}
+	if got := m.touch(own); len(got) != 1 || got[0] != a {
+		t.Errorf("a's object wakes %v, want a", got)
+	}
+	if _, ok := m.of(a).takeTouched()[own]; !ok {
+		t.Error("what was touched must be told")
+	}
+	if got := m.of(a).takeTouched(); len(got) != 0 {
+		t.Errorf("touched twice: %v", got)
+	}
+
+	m.follow(a, []kube.Ref{shared})
+	if got := m.touch(own); len(got) != 0 {
+		t.Errorf("an object that left the set wakes %v", got)
+	}
+	m.forget(a)
+	m.forget(b)
+	if len(m.byRef)+len(m.refs)+len(m.entries) != 0 {
+		t.Errorf("something is left of the forgotten: %v %v %v", m.byRef, m.refs, m.entries)
+	}
+}
+
+func TestPollsKeepTheNewest(t *testing.T) {
+	p, key, other := newPolls(), types.NamespacedName{Name: "repo"}, types.NamespacedName{Name: "other"}
+	if !p.keep(key, "one") || p.keep(key, "one") || !p.keep(key, "two") {
+		t.Error("only another digest is news")
+	}
+	if got := p.newest(key); got != "two" {
+		t.Errorf("newest is %q", got)
+	}
+	p.keep(other, "three")
+	p.forget(key)
+	if got := p.digests(); len(got) != 1 || got[0] != "three" {
+		t.Errorf("kept %v, want what the other source has", got)
+	}
+}
+
+func TestBackoffGrowsAndStops(t *testing.T) {
+	last := time.Duration(0)
+	for n := 1; n < 100; n++ {
+		pause := backoff(n)
+		if pause < last || pause <= 0 || pause > 10*time.Minute {
+			t.Fatalf("pause %s after %d failures, %s before", pause, n, last)
+		}
+		last = pause
+	}
+}

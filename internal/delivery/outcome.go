@@ -1,0 +1,174 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+// kustomizeManager is the field manager under which Flux's tools expect the status of a Kustomization to be written.
+const kustomizeManager = client.FieldOwner("gotk-kustomize-controller")
+
+// succeed records that the cluster matches the source's revision. changes are what this attempt changed, for the event.
+func (t *task) succeed(ctx context.Context, changes []apply.Change) (ctrl.Result, error) {
+	p := t.entry.past
+	p.failed, p.revision, p.artifact = false, t.in.artifact.Revision, t.in.artifact.Digest
+
+	status := &t.obj.Status
+	recovered := !apimeta.IsStatusConditionTrue(status.Conditions, meta.ReadyCondition)
+	status.LastAppliedRevision, status.LastAttemptedRevision = p.revision, p.revision
+	status.LastAppliedOriginRevision = t.originRevision()
+	status.ObservedGeneration = t.obj.Generation
+	t.condition(meta.ReadyCondition, metav1.ConditionTrue, meta.ReconciliationSucceededReason, "Applied revision: "+p.revision)
+	t.healthyCondition(metav1.ConditionTrue, meta.SucceededReason, "Health check passed")
+	apimeta.RemoveStatusCondition(&status.Conditions, meta.ReconcilingCondition)
+	apimeta.RemoveStatusCondition(&status.Conditions, meta.StalledCondition)
+	t.history(meta.ReconciliationSucceededReason)
+	if recovered || t.changed || changed(changes) {
+		t.event(meta.ReconciliationSucceededReason, fmt.Sprintf("Reconciliation finished in %s, revision %s", t.took(), p.revision), false)
+	}
+	return t.end(ctx)
+}
+
+// fail records why the cluster does not match the source's revision. What ran before goes on running.
+func (t *task) fail(ctx context.Context, reason string, err error) (ctrl.Result, error) {
+	now := t.opts.Clock.Now()
+	if t.entry.past == nil {
+		t.entry.past = &past{}
+	}
+	p := t.entry.past
+	p.generation, p.revision, p.artifact = t.obj.Generation, t.in.artifact.Revision, t.in.artifact.Digest
+	p.failed, p.pending, p.ended, p.looked = true, time.Time{}, now, now
+
+	message := t.vars.mask(err.Error())
+	t.obj.Status.LastAttemptedRevision = p.revision
+	fresh := t.condition(meta.ReadyCondition, metav1.ConditionFalse, reason, message)
+	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason,
+		fmt.Sprintf("Trying again within %s, or as soon as the source or the spec changes", t.obj.GetRetryInterval()))
+	apimeta.RemoveStatusCondition(&t.obj.Status.Conditions, meta.StalledCondition)
+	if reason == meta.HealthCheckFailedReason {
+		t.healthyCondition(metav1.ConditionFalse, meta.HealthCheckFailedReason, message)
+	}
+	t.history(reason)
+	if fresh {
+		t.event(reason, message, true)
+	}
+	return t.end(ctx)
+}
+
+// block records why nothing can be done now.
+func (t *task) block(ctx context.Context, b *blocked) (ctrl.Result, error) {
+	if b.quiet && len(t.obj.Status.Conditions) > 0 {
+		return ctrl.Result{RequeueAfter: b.again}, nil
+	}
+	fresh := t.condition(meta.ReadyCondition, metav1.ConditionFalse, b.reason, b.message)
+	if b.stalled {
+		t.condition(meta.StalledCondition, metav1.ConditionTrue, b.reason, b.message)
+		apimeta.RemoveStatusCondition(&t.obj.Status.Conditions, meta.ReconcilingCondition)
+		t.obj.Status.ObservedGeneration = t.obj.Generation
+	} else {
+		t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason, b.message)
+		apimeta.RemoveStatusCondition(&t.obj.Status.Conditions, meta.StalledCondition)
+	}
+	if fresh {
+		t.event(b.reason, b.message, b.stalled)
+	}
+	t.answer()
+	return ctrl.Result{RequeueAfter: b.again}, t.write(ctx)
+}
+
+// end answers the request that is pending, writes the status and says when to come back.
+func (t *task) end(ctx context.Context) (ctrl.Result, error) {
+	t.answer()
+	if err := t.write(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	return t.again(), nil
+}
+
+func (t *task) answer() {
+	if token, ok := meta.ReconcileAnnotationValue(t.obj.GetAnnotations()); ok {
+		t.obj.Status.LastHandledReconcileAt = token
+	}
+}
+
+// progressing sets the conditions of a change that is under way. Trying again what failed before goes on to say that it failed.
+func (t *task) progressing(message string) {
+	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingReason, message)
+	if !t.repeated {
+		t.condition(meta.ReadyCondition, metav1.ConditionUnknown, meta.ProgressingReason, "Reconciliation in progress")
+	}
+}
+
+func (t *task) condition(kind string, status metav1.ConditionStatus, reason, message string) (fresh bool) {
+	return kube.SetCondition(&t.obj.Status.Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: t.obj.Generation,
+	})
+}
+
+// healthyCondition keeps Healthy where health is asked for, and nowhere else.
+func (t *task) healthyCondition(status metav1.ConditionStatus, reason, message string) {
+	if t.entry.wait == nil {
+		apimeta.RemoveStatusCondition(&t.obj.Status.Conditions, meta.HealthyCondition)
+		return
+	}
+	t.condition(meta.HealthyCondition, status, reason, message)
+}
+
+func (t *task) history(outcome string) {
+	if t.entry.past.digest == "" {
+		return
+	}
+	details := map[string]string{"revision": t.in.artifact.Revision}
+	if origin := t.originRevision(); origin != "" {
+		details["originRevision"] = origin
+	}
+	t.obj.Status.History.Upsert(t.entry.past.digest, t.opts.Clock.Now(), t.took(), outcome, details)
+}
+
+func (t *task) took() time.Duration { return t.opts.Clock.Since(t.started).Round(time.Millisecond) }
+
+func (t *task) originRevision() string { return t.in.artifact.Metadata[originRevisionKey] }
+
+// originRevisionKey is where an artifact built from another source names that source's revision.
+const originRevisionKey = "org.opencontainers.image.revision"
+
+func changed(changes []apply.Change) bool {
+	for _, c := range changes {
+		if c.Action != apply.Unchanged && c.Action != apply.Skipped {
+			return true
+		}
+	}
+	return false
+}
+
+// write patches the status if it says something else than the API server knows, and remembers it: the cache lags behind.
+func (t *task) write(ctx context.Context) error {
+	if err := kube.PatchStatus(ctx, t.client, t.before, t.obj, string(kustomizeManager)); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	t.before = t.obj.DeepCopy()
+	t.entry.written = t.before
+	return nil
+}
+
+// event tells people and alerting what happened, in the form Flux's tools expect.
+func (t *task) event(reason, message string, warning bool) {
+	details := map[string]string{}
+	if t.in != nil {
+		details["revision"] = t.in.artifact.Revision
+		if origin := t.originRevision(); origin != "" {
+			details["originRevision"] = origin
+		}
+	}
+	t.events.Event(t.obj, details, warning, reason, message)
+}

@@ -1,0 +1,37 @@
+package delivery
+
+import (
+	"fmt"
+	"strings"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+
+	"github.com/slipway-dev/slipway/internal/build"
+)
+
+// reasonUnsupported is the condition reason of a spec that asks for what isn't served yet. Leaving the field out of account would
+// apply something else than was asked for.
+const reasonUnsupported = "UnsupportedField"
+
+// unsupported names the fields of spec that are not served, or returns nil.
+func unsupported(spec *kustomizev1.KustomizationSpec) error {
+	if err := build.Unsupported(*spec); err != nil {
+		return err
+	}
+	var fields []string
+	if spec.KubeConfig != nil {
+		fields = append(fields, "spec.kubeConfig")
+	}
+	if len(spec.Ignore) > 0 {
+		fields = append(fields, "spec.ignore")
+	}
+	for i, dep := range spec.DependsOn {
+		if dep.ReadyExpr != "" {
+			fields = append(fields, fmt.Sprintf("spec.dependsOn[%d].readyExpr", i))
+		}
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: not served by this version of Slipway; remove the field, or leave this Kustomization to Flux", strings.Join(fields, ", "))
+}

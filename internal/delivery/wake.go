@@ -1,0 +1,140 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/meta"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/slipway-dev/slipway/internal/kube/observe"
+)
+
+// Indexes of the cache: who is concerned by a source, by a dependency.
+const (
+	bySource     = "slipway.dev/source"
+	byDependency = "slipway.dev/dependency"
+)
+
+// wakeQueue lets what is not a watch of controller-runtime wake an object.
+type wakeQueue struct {
+	mu    sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
+func (w *wakeQueue) source() source.Source {
+	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.queue = queue
+		return nil
+	})
+}
+
+func (w *wakeQueue) wake(keys ...types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.queue == nil {
+		return // not started: everything is looked at then
+	}
+	for _, key := range keys {
+		w.queue.Add(reconcile.Request{NamespacedName: key})
+	}
+}
+
+// observed wakes those whom a change in the cluster concerns.
+func (r *KustomizationReconciler) observed(e observe.Event) {
+	r.queue.wake(r.memory.touch(e.Ref)...)
+}
+
+// SourceStored wakes the Kustomizations of a source whose artifact was fetched again without a change of its status.
+func (r *KustomizationReconciler) SourceStored(ctx context.Context, kind string, key types.NamespacedName) {
+	for _, req := range r.bySource(ctx, kind, key) {
+		r.queue.wake(req.NamespacedName)
+	}
+}
+
+func (r *KustomizationReconciler) bySource(ctx context.Context, kind string, key types.NamespacedName) []reconcile.Request {
+	return r.list(ctx, bySource, kind+"/"+key.String())
+}
+
+func (r *KustomizationReconciler) list(ctx context.Context, index, value string) []reconcile.Request {
+	var found kustomizev1.KustomizationList
+	if err := r.client.List(ctx, &found, client.MatchingFields{index: value}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list Kustomizations to wake", "index", index, "value", value)
+		return nil
+	}
+	requests := make([]reconcile.Request, len(found.Items))
+	for i := range found.Items {
+		requests[i] = reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&found.Items[i])}
+	}
+	return requests
+}
+
+func (r *KustomizationReconciler) sourceChanged(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.bySource(ctx, sourcev1.GitRepositoryKind, client.ObjectKeyFromObject(obj))
+}
+
+func (r *KustomizationReconciler) dependencyChanged(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.list(ctx, byDependency, client.ObjectKeyFromObject(obj).String())
+}
+
+// indexSource and indexDependencies are the cache's indexes.
+func indexSource(obj client.Object) []string {
+	k := obj.(*kustomizev1.Kustomization)
+	return []string{k.Spec.SourceRef.Kind + "/" + sourceKey(k).String()}
+}
+
+func indexDependencies(obj client.Object) []string {
+	var keys []string
+	for _, key := range dependencyKeys(obj.(*kustomizev1.Kustomization)) {
+		keys = append(keys, key.String())
+	}
+	return keys
+}
+
+// specOrRequest lets through what a person did: a new spec, a request, a deletion.
+func specOrRequest() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		was, _ := meta.ReconcileAnnotationValue(e.ObjectOld.GetAnnotations())
+		is, _ := meta.ReconcileAnnotationValue(e.ObjectNew.GetAnnotations())
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || was != is ||
+			e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+	}}
+}
+
+// artifactMoved lets through sources whose artifact is another one.
+func artifactMoved() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		was, is := e.ObjectOld.(*sourcev1.GitRepository).GetArtifact(), e.ObjectNew.(*sourcev1.GitRepository).GetArtifact()
+		return is != nil && (was == nil || was.Digest != is.Digest || was.Revision != is.Revision)
+	}}
+}
+
+// readinessMoved lets through Kustomizations that dependents may have waited for.
+func readinessMoved() predicate.Predicate {
+	type readiness struct {
+		ready      bool
+		revision   string
+		generation bool
+	}
+	of := func(obj client.Object) readiness {
+		k := obj.(*kustomizev1.Kustomization)
+		return readiness{
+			ready:      apimeta.IsStatusConditionTrue(k.Status.Conditions, meta.ReadyCondition),
+			revision:   k.Status.LastAppliedRevision,
+			generation: k.Status.ObservedGeneration == k.Generation,
+		}
+	}
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return of(e.ObjectOld) != of(e.ObjectNew) }}
+}
