@@ -1,0 +1,28 @@
+// Package rbac says what the agent may do in a cluster, and why. It holds no code: role.yaml beside it is generated from the
+// markers below. What a tenant's objects may be is no part of it: the agent applies them as the tenant's own service account,
+// which it may impersonate, and so with that account's permissions.
+package rbac
+
+// The objects that it reconciles: read and watched in every namespace; finalizers and the annotations of a takeover are written
+// on the object, outcomes on the status. It creates and deletes none of them.
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories/finalizers,verbs=update;patch
+// +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations/finalizers,verbs=update;patch
+
+// Credentials that a source's secretRef names and values that a Kustomization's substituteFrom names: read by name. There is no list
+// and no watch, so what nobody names is out of reach of a cache.
+// +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
+
+// The identity under which the objects of a Kustomization with a serviceAccountName are applied and watched. The API server adds the
+// service account's groups by itself, so no group needs to be impersonated.
+// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=impersonate
+
+// What happened is told as events on the objects.
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// One replica leads; the others wait for its lease. The lease lives in the agent's own namespace.
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=slipway-system,verbs=get;create;update;patch

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/slipway-dev/slipway/internal/agent"
+)
+
+// agentFlags are what the agent's command line says beyond agent.Options.
+type agentFlags struct {
+	agent.Options
+
+	allNamespaces bool
+	selector      string
+	logLevel      string
+	logEncoding   string
+}
+
+func newAgent(app *App) *cobra.Command {
+	var f agentFlags
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Run the agent: keep the cluster at what is in Git",
+		Long: `Run the agent, which fetches what GitRepositories name and makes the cluster match what Kustomizations say.
+
+In a cluster 'slipway install' runs it as pods. On your machine it runs against any cluster that a kubeconfig
+names, with the rights of that kubeconfig, until it is interrupted. Two agents on one cluster need
+--leader-elect, so that one of them waits.`,
+		Example: `  # Against the cluster of the current context, as a process on this machine
+  slipway agent
+
+  # Against a lab, with debug logs for people
+  slipway agent --lab default --log-level debug --log-encoding console
+
+  # Only for one namespace, as one service account unless an object says otherwise
+  slipway agent -n shop --watch-all-namespaces=false --default-service-account deployer`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return app.runAgent(cmd, &f) },
+	}
+	addAgentFlags(cmd, &f)
+	return cmd
+}
+
+func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.DataDir, "data-dir", "", "folder for what was fetched (default: slipway/agent in the user's cache folder)")
+	flags.BoolVar(&f.allNamespaces, "watch-all-namespaces", true, "take care of all namespaces, not only the one of --namespace")
+	flags.StringVar(&f.selector, "watch-label-selector", "", "take care only of sources and Kustomizations with these labels, such as sharding.fluxcd.io/key=a")
+	flags.StringVar(&f.ArtifactAddress, "artifact-address", "0", "address that artifacts can be downloaded from, such as :9090; 0 for none")
+	flags.StringVar(&f.Advertise, "storage-adv-address", "http://localhost:9090", "base URL of the artifacts in the status of sources")
+	flags.StringVar(&f.MetricsAddress, "metrics-address", "0", "address of the Prometheus metrics, such as :8080; 0 for none")
+	flags.StringVar(&f.HealthAddress, "health-address", "0", "address of /healthz and /readyz, such as :9440; 0 for none")
+	flags.BoolVar(&f.LeaderElect, "leader-elect", false, "let only one of several agents work, the others stand by")
+	flags.IntVar(&f.Kustomizations.Concurrent, "concurrent", 0, "how many Kustomizations are worked on at once (default 8)")
+	flags.StringVar(&f.Kustomizations.DefaultServiceAccount, "default-service-account", "",
+		"service account as which objects are applied where a Kustomization names none (default: the agent itself)")
+	flags.BoolVar(&f.Kustomizations.NoCrossNamespaceRefs, "no-cross-namespace-refs", false, "refuse sources and dependencies of other namespaces")
+	flags.DurationVar(&f.Kustomizations.Sweep, "sweep", 6*time.Hour, "how often everything is applied again although nothing seems to have changed")
+	flags.BoolVar(&f.AllowFile, "allow-file-urls", false, "serve file:// URLs of Git repositories on this machine; never where others may create sources")
+	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info or error")
+	flags.StringVar(&f.logEncoding, "log-encoding", "json", "json, or console for people")
+	completeWords(cmd, "log-level", "debug", "info", "error")
+	completeWords(cmd, "log-encoding", "json", "console")
+}
+
+func completeWords(cmd *cobra.Command, flag string, words ...string) {
+	// The flag exists: this can only fail for one that does not.
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (a *App) runAgent(cmd *cobra.Command, f *agentFlags) error {
+	log, err := a.logger(f.logLevel, f.logEncoding)
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	loader, err := a.clientConfig()
+	if err != nil {
+		return err
+	}
+	config, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return errNoCluster
+	}
+	if err != nil {
+		return fmt.Errorf("load kubeconfig: %w", err)
+	}
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return fmt.Errorf("load kubeconfig: %w", err)
+	}
+	f.Log, f.LeaseNamespace = log, namespace
+	if !f.allNamespaces {
+		f.Namespaces = []string{namespace}
+	}
+	if f.Selector, err = labels.Parse(f.selector); err != nil {
+		return usagef("--watch-label-selector: %w", err)
+	}
+	if f.DataDir == "" {
+		if f.DataDir, err = defaultDataDir(); err != nil {
+			return err
+		}
+	}
+	return agent.Run(cmd.Context(), config, f.Options)
+}
+
+func defaultDataDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder (set --data-dir): %w", err)
+	}
+	return filepath.Join(dir, "slipway", "agent"), nil
+}
+
+// logger writes JSON with the keys that Flux's tools read: level, ts, msg, controllerKind, name, namespace.
+func (a *App) logger(level, encoding string) (logr.Logger, error) {
+	levels := map[string]zapcore.Level{"debug": zapcore.DebugLevel, "info": zapcore.InfoLevel, "error": zapcore.ErrorLevel}
+	at, ok := levels[level]
+	if !ok {
+		return logr.Logger{}, usagef("--log-level %q is none of debug, info, error", level)
+	}
+	opts := []zap.Opts{zap.WriteTo(a.Err), zap.Level(at), zap.StacktraceLevel(zapcore.PanicLevel), func(o *zap.Options) { o.TimeEncoder = zapcore.ISO8601TimeEncoder }}
+	switch encoding {
+	case "json":
+		opts = append(opts, zap.JSONEncoder())
+	case "console":
+		opts = append(opts, zap.ConsoleEncoder())
+	default:
+		return logr.Logger{}, usagef("--log-encoding %q is neither json nor console", encoding)
+	}
+	return zap.New(opts...), nil
+}

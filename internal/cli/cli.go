@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of the command.
+const (
+	// ExitDone says that what was asked for is done.
+	ExitDone = 0
+	// ExitFailed says that it was understood and could not be done.
+	ExitFailed = 1
+	// ExitUsage says that it was not understood: an unknown command or flag, or wrong arguments.
+	ExitUsage = 2
+)
+
+// Streams are what a command reads from and writes to.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// Verb makes one command of the CLI.
+type Verb func(*App) *cobra.Command
+
+// Main runs the command line of this process and returns its exit code. An interrupt cancels what runs; a second one ends the
+// process at once.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return Run(ctx, Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args[1:])
+}
+
+// Run runs one command line, prints its error if it has one, and returns its exit code.
+func Run(ctx context.Context, streams Streams, args []string, extra ...Verb) int {
+	root := New(streams, extra...)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	return exit(streams, cmd, err)
+}
+
+// New returns the root command with every verb below it. Errors are returned, not printed.
+func New(streams Streams, extra ...Verb) *cobra.Command {
+	app := newApp(streams)
+	root := &cobra.Command{
+		Use:   "slipway",
+		Short: "Take a service from where it runs today to safe, continuous releases on Kubernetes",
+		Long: `Slipway keeps in the cluster what is in Git.
+
+It understands Flux's GitRepository and Kustomization, so Flux's tutorials, manifests and the flux CLI
+work with it. One binary is the agent in the cluster, the CLI on your machine and a local Kubernetes to
+try both on.`,
+		Example: `  # A local Kubernetes with Slipway in it
+  slipway up
+
+  # What is delivered, and is it ready?
+  slipway get all -A
+
+  # Fetch and apply now instead of at the next interval
+  slipway reconcile kustomization shop --with-source`,
+		Args:          noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+	app.addClusterFlags(root)
+	for _, verb := range append(verbs(), extra...) {
+		root.AddCommand(verb(app))
+	}
+	root.InitDefaultCompletionCmd()
+	markStarted(root)
+	return root
+}
+
+// noSuchCommand refuses arguments of a command that only groups others, and names what the user may have meant.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2 // letters; cobra sets it only where it suggests by itself
+	msg := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		msg += fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return errors.New(msg)
+}
+
+// group returns a command that only holds others. Alone it is a usage error that lists them.
+func group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
+	cmd.Args = noSuchCommand
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return usagef("%q needs one of: %s", cmd.CommandPath(), childNames(cmd))
+	}
+	cmd.AddCommand(children...)
+	return cmd
+}
+
+func childNames(cmd *cobra.Command) string {
+	names := ""
+	for _, child := range cmd.Commands() {
+		if !child.IsAvailableCommand() {
+			continue
+		}
+		if names != "" {
+			names += ", "
+		}
+		names += child.Name()
+	}
+	return names
+}

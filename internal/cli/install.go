@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-dev/slipway/deploy"
+)
+
+// installOptions say what is installed and how.
+type installOptions struct {
+	manifests  deploy.Options
+	dryRun     bool
+	besideFlux bool
+	wait       bool
+	timeout    time.Duration
+}
+
+func newInstall(app *App) *cobra.Command {
+	opts := installOptions{}
+	var noWait bool
+	cmd := &cobra.Command{
+		Use:   "install",
+		Short: "Put Slipway into a cluster, or bring it up to date there",
+		Long: `Apply the manifests that this binary carries: the CRDs, the agent's roles, and the agent as a StatefulSet in the
+namespace slipway-system; then wait until it runs. Run again, it changes what differs and removes what the
+manifests don't have any more.
+
+An overlay is an environment: 'dev' is one replica that says a lot, 'prod' is five on five nodes.
+
+The agent's own permissions are narrow: it reads sources and Kustomizations, and applies what they bring as the service
+account that each Kustomization names. '--grant cluster-admin' lets it apply anything under its own name instead; without
+the flag, such a grant of an earlier install is taken back.`,
+		Example: `  # Try it: no service accounts to think of
+  slipway install --overlay dev --grant cluster-admin
+
+  # Look first
+  slipway install --overlay prod --dry-run
+
+  # Hand the manifests to something else
+  slipway install --overlay prod -o yaml > slipway.yaml`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.manifests.Overlay, "overlay", "prod", "environment: "+strings.Join(deploy.Overlays(), ", "))
+	flags.StringSliceVar(&opts.manifests.Components, "grant", nil,
+		"wider permissions for the agent: "+strings.Join(deploy.Components(), ", "))
+	flags.StringVar(&opts.manifests.Image, "image", "", "image of the agent (default: the one of this version)")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "let the API server check everything and say what would change; change nothing")
+	flags.BoolVar(&opts.besideFlux, "beside-flux", false, "install although Flux's controllers work on the same kinds here")
+	flags.BoolVar(&noWait, "no-wait", false, "don't wait until the agent runs")
+	flags.DurationVar(&opts.timeout, "timeout", reconcilePatience, "how long to wait")
+	out := addOutputFlag(cmd, "text", formatYAML)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		opts.wait = !noWait
+		objs, err := renderInstall(opts.manifests)
+		if err != nil {
+			return err
+		}
+		if out.value == formatYAML {
+			return app.writeManifests(objs)
+		}
+		c, err := app.connect()
+		if err != nil {
+			return err
+		}
+		return app.install(cmd.Context(), c, objs, opts)
+	}
+	return cmd
+}
+
+// renderInstall renders the manifests; by default with the image of this binary's version.
+func renderInstall(opts deploy.Options) ([]*unstructured.Unstructured, error) {
+	if version := readVersion().Version; opts.Image == "" && version != develVersion {
+		opts.Image = deploy.Image + ":" + version
+	}
+	objs, err := deploy.Render(opts)
+	if err != nil {
+		return nil, usageError{err} // the manifests are tested; what is left is a name that doesn't exist
+	}
+	return objs, nil
+}
+
+func (a *App) writeManifests(objs []*unstructured.Unstructured) error {
+	var all bytes.Buffer
+	for _, obj := range objs {
+		data, err := yaml.Marshal(obj.Object)
+		if err != nil {
+			return fmt.Errorf("encode %s: %w", obj.GetName(), err)
+		}
+		all.WriteString("---\n")
+		all.Write(data)
+	}
+	_, err := a.Out.Write(all.Bytes())
+	return err
+}
+
+// install applies objs in their order, waits until the agent runs, and then removes what an earlier install had and objs don't.
+func (a *App) install(ctx context.Context, c *cluster, objs []*unstructured.Unstructured, opts installOptions) error {
+	ctx, cancel := context.WithTimeout(ctx, opts.timeout)
+	defer cancel()
+	if !opts.besideFlux {
+		if err := c.refuseFlux(ctx); err != nil {
+			return err
+		}
+	}
+	if opts.dryRun {
+		return a.previewInstall(ctx, c, objs)
+	}
+	for _, obj := range objs {
+		action, err := c.applyOwn(ctx, obj, false)
+		if err != nil {
+			return err
+		}
+		a.donef("%s %s", objectName(obj), action)
+		if obj.GetKind() == crdKind {
+			if err := c.waitEstablished(ctx, obj.GetName()); err != nil {
+				return err
+			}
+		}
+	}
+	if opts.wait {
+		a.progressf("waiting for the agent's pods")
+		if err := c.waitAgent(ctx); err != nil {
+			return err
+		}
+		a.donef("the agent runs in namespace %s", deploy.Namespace)
+	}
+	return a.pruneInstall(ctx, c, objs)
+}
+
+// previewInstall says what an install would do to each object.
+func (a *App) previewInstall(ctx context.Context, c *cluster, objs []*unstructured.Unstructured) error {
+	fresh, err := c.missingNamespace(ctx)
+	if err != nil {
+		return err
+	}
+	for _, obj := range objs {
+		action := "created"
+		// The API server can check nothing in a namespace that it doesn't have.
+		if !fresh || obj.GetNamespace() == "" {
+			if action, err = c.applyOwn(ctx, obj, true); err != nil {
+				return err
+			}
+		}
+		a.donef("%s %s (dry run)", objectName(obj), action)
+	}
+	leftovers, err := c.leftovers(ctx, objs)
+	if err != nil {
+		return err
+	}
+	for _, obj := range leftovers {
+		a.donef("%s deleted (dry run)", objectName(obj))
+	}
+	return nil
+}
+
+// objectName is how a person reads which object is meant.
+func objectName(obj *unstructured.Unstructured) string {
+	if obj.GetNamespace() == "" {
+		return obj.GetKind() + "/" + obj.GetName()
+	}
+	return obj.GetKind() + "/" + obj.GetNamespace() + "/" + obj.GetName()
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/meta"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// delivered is an object of one of the kinds that Slipway reconciles.
+type delivered interface {
+	client.Object
+	GetConditions() []metav1.Condition
+}
+
+// kind is one of the kinds that Slipway reconciles, and what the verbs must know of it.
+type kind struct {
+	name      string   // as in a manifest
+	group     string   // the API group
+	resource  string   // as in the API's addresses
+	words     []string // what people type for it; the first one is used in messages
+	newObject func() delivered
+	newList   func() client.ObjectList
+	suspended func(delivered) *bool // the field that suspends it
+	revision  func(delivered) string
+	handled   func(delivered) string // the last reconcile request that was answered
+}
+
+func kustomizationKind() kind {
+	return kind{
+		name:      kustomizev1.KustomizationKind,
+		group:     kustomizev1.GroupVersion.Group,
+		resource:  "kustomizations",
+		words:     []string{"kustomization", "kustomizations", "ks"},
+		newObject: func() delivered { return &kustomizev1.Kustomization{} },
+		newList:   func() client.ObjectList { return &kustomizev1.KustomizationList{} },
+		suspended: func(o delivered) *bool { return &o.(*kustomizev1.Kustomization).Spec.Suspend },
+		revision:  func(o delivered) string { return o.(*kustomizev1.Kustomization).Status.LastAppliedRevision },
+		handled:   func(o delivered) string { return o.(*kustomizev1.Kustomization).Status.LastHandledReconcileAt },
+	}
+}
+
+func gitRepositoryKind() kind {
+	return kind{
+		name:      sourcev1.GitRepositoryKind,
+		group:     sourcev1.GroupVersion.Group,
+		resource:  "gitrepositories",
+		words:     []string{"source", "sources", "gitrepository", "gitrepositories", "gitrepo", "git"},
+		newObject: func() delivered { return &sourcev1.GitRepository{} },
+		newList:   func() client.ObjectList { return &sourcev1.GitRepositoryList{} },
+		suspended: func(o delivered) *bool { return &o.(*sourcev1.GitRepository).Spec.Suspend },
+		revision:  func(o delivered) string { return artifactRevision(o.(*sourcev1.GitRepository).Status.Artifact) },
+		handled:   func(o delivered) string { return o.(*sourcev1.GitRepository).Status.LastHandledReconcileAt },
+	}
+}
+
+func artifactRevision(artifact *meta.Artifact) string {
+	if artifact == nil {
+		return ""
+	}
+	return artifact.Revision
+}
+
+// list reads the objects of the kind, sorted by namespace and name as the API server returns them.
+func (k kind) list(ctx context.Context, c client.Reader, opts ...client.ListOption) ([]delivered, error) {
+	list := k.newList()
+	if err := c.List(ctx, list, opts...); err != nil {
+		return nil, fmt.Errorf("list %s: %w", k.words[1], err)
+	}
+	var items []delivered
+	err := apimeta.EachListItem(list, func(obj runtime.Object) error {
+		items = append(items, obj.(delivered))
+		return nil
+	})
+	return items, err
+}
+
+// kinds lists what Slipway reconciles, sources first, as one thinks of the way from Git to the cluster.
+func kinds() []kind { return []kind{gitRepositoryKind(), kustomizationKind()} }
+
+// kindNamed finds the kind that people mean by word.
+func kindNamed(word string) (kind, error) {
+	for _, k := range kinds() {
+		if slices.Contains(k.words, strings.ToLower(word)) {
+			return k, nil
+		}
+	}
+	return kind{}, usagef("unknown kind %q: use source (gitrepository, gitrepo) or kustomization (ks)", word)
+}
+
+// kindAndName reads the arguments KIND NAME, KIND/NAME, or "source git NAME" as the flux CLI has it.
+func kindAndName(args []string) (kind, string, error) {
+	if len(args) == 1 {
+		word, name, ok := strings.Cut(args[0], "/")
+		if !ok {
+			return kind{}, "", usagef("name is missing: give KIND NAME, for example %q", args[0]+" shop")
+		}
+		args = []string{word, name}
+	}
+	if len(args) == 3 && args[0] == "source" && args[1] == "git" {
+		args = []string{"source", args[2]}
+	}
+	if len(args) != 2 || args[1] == "" {
+		return kind{}, "", usagef("want KIND NAME, got %q", strings.Join(args, " "))
+	}
+	k, err := kindNamed(args[0])
+	return k, args[1], err
+}
+
+// get reads one object of the kind. Where it isn't there, the error names the others that are.
+func (c *cluster) get(ctx context.Context, k kind, namespace, name string) (delivered, error) {
+	obj := k.newObject()
+	err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, obj)
+	if apierrors.IsNotFound(err) {
+		return nil, c.notFound(ctx, k, namespace, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s/%s: %w", k.name, namespace, name, err)
+	}
+	return obj, nil
+}
+
+func (c *cluster) notFound(ctx context.Context, k kind, namespace, name string) error {
+	hint := fmt.Sprintf("'slipway get %s -A' lists those of all namespaces", k.words[1])
+	if others, err := k.list(ctx, c, client.InNamespace(namespace)); err == nil && len(others) > 0 {
+		names := make([]string, len(others))
+		for i, o := range others {
+			names[i] = o.GetName()
+		}
+		hint = "there are: " + strings.Join(names, ", ")
+	}
+	return fmt.Errorf("%s %q not found in namespace %q; %s", k.name, name, namespace, hint)
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestReconcileFollowsTheControllerToItsEnd(t *testing.T) {
+	const reconciling = meta.ProgressingReason
+	for name, tc := range map[string]struct {
+		reason string
+		steps  []metav1.Condition
+		code   int
+		says   string
+	}{
+		"Applied": {
+			"the usual end",
+			[]metav1.Condition{
+				condition(meta.ReadyCondition, metav1.ConditionUnknown, reconciling, "Building"),
+				condition(meta.ReadyCondition, metav1.ConditionTrue, "ReconciliationSucceeded", "Applied revision: new"),
+			},
+			ExitDone, "Applied revision: new",
+		},
+		"Failed": {
+			"the controller's reason is the user's",
+			[]metav1.Condition{condition(meta.ReadyCondition, metav1.ConditionFalse, "BuildFailed", "no such file")},
+			ExitFailed, "no such file",
+		},
+		"Unfinished": {
+			"what it waits for is worth knowing",
+			[]metav1.Condition{condition(meta.ReadyCondition, metav1.ConditionUnknown, reconciling, "waiting for Deployment/cart")},
+			ExitFailed, "isn't ready in time: waiting for Deployment/cart",
+		},
+		"Unanswered": {"nobody is there", nil, ExitFailed, "is the agent running"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.has(kustomization("shop", "shop"))
+			w.answering(kustomizationKind(), func(delivered) []metav1.Condition { return tc.steps })
+			patience := "--timeout=2s"
+			if tc.code == ExitDone {
+				patience = "--timeout=1m"
+			}
+			w.slipway("reconcile", "kustomization", "shop", patience).want(t, tc.code, tc.says)
+		})
+	}
+}
+
+func TestReconcileWithSourceFetchesFirst(t *testing.T) {
+	w := newWorld(t)
+	w.has(source("repo"), kustomization("shop", "repo"))
+	var (
+		mu    sync.Mutex
+		order []string
+	)
+	for _, k := range kinds() {
+		w.answering(k, func(obj delivered) []metav1.Condition {
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Contains(order, k.name) {
+				order = append(order, k.name)
+			}
+			return []metav1.Condition{condition(meta.ReadyCondition, metav1.ConditionTrue, "Succeeded", "done with "+obj.GetName())}
+		})
+	}
+	w.slipway("reconcile", "ks", "shop", "--with-source").want(t, ExitDone, "done with repo", "done with shop")
+	if !slices.Equal(order, []string{"GitRepository", "Kustomization"}) {
+		t.Errorf("order %v, want the source first", order)
+	}
+	w.slipway("reconcile", "source", "git", "repo").want(t, ExitDone, "done with repo")
+	w.slipway("reconcile", "source", "repo", "--with-source").want(t, ExitUsage, "--with-source is for Kustomizations only")
+}

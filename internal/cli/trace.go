@@ -1,0 +1,254 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/meta"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-dev/slipway/internal/health"
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+// maxOwners bounds the walk from an object to its owners: Pod, ReplicaSet, Deployment is three.
+const maxOwners = 10
+
+// The labels by which an applied object names its Kustomization.
+const (
+	ownerNameLabel      = "kustomize.toolkit.fluxcd.io/name"
+	ownerNamespaceLabel = "kustomize.toolkit.fluxcd.io/namespace"
+)
+
+// traced is the way of an object from Git.
+type traced struct {
+	Object        string               `json:"object"`
+	Owners        []string             `json:"owners,omitempty"` // from the object up to the one that was applied
+	State         health.State         `json:"state"`
+	Message       string               `json:"message,omitempty"`
+	Kustomization *tracedKustomization `json:"kustomization"`
+	Source        *tracedSource        `json:"source,omitempty"`
+}
+
+type tracedKustomization struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Path      string `json:"path"`
+	Revision  string `json:"revision,omitempty"` // the last one applied
+	Ready     string `json:"ready"`
+	Message   string `json:"message,omitempty"`
+}
+
+type tracedSource struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	URL       string `json:"url,omitempty"`
+	Ref       string `json:"ref,omitempty"`
+	Revision  string `json:"revision,omitempty"` // the last one fetched
+	Ready     string `json:"ready"`
+	Message   string `json:"message,omitempty"`
+}
+
+func newTrace(app *App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "trace KIND/NAME",
+		Short: "Show where an object in the cluster comes from in Git",
+		Long: `Follow an object back to Git: to the object that owns it, to the Kustomization that applied that one, and to the
+source, revision and path it was built from.
+
+KIND is anything that kubectl would take: deployment, deploy, deployments.apps.`,
+		Example: `  slipway trace deployment/cart -n shop
+
+  # A pod leads to its Deployment, and from there to Git
+  slipway trace pod/cart-6d5f9c7b4-x2x7k -n shop`,
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	out := addOutputFlag(cmd, "text", formatJSON, formatYAML)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		word, name, ok := strings.Cut(strings.Join(args, "/"), "/")
+		if !ok || word == "" || name == "" || strings.Contains(name, "/") {
+			return usagef("want KIND/NAME, got %q", strings.Join(args, " "))
+		}
+		c, err := app.connect()
+		if err != nil {
+			return err
+		}
+		found, err := c.trace(cmd.Context(), word, name)
+		if err != nil {
+			return err
+		}
+		if out.value != "text" {
+			return app.write(out.value, found)
+		}
+		app.printTrace(found)
+		return nil
+	}
+	return cmd
+}
+
+func (c *cluster) trace(ctx context.Context, word, name string) (*traced, error) {
+	obj, err := c.findAny(ctx, word, name)
+	if err != nil {
+		return nil, err
+	}
+	verdict := health.Assess(obj)
+	found := &traced{Object: kube.RefOf(obj).Subject(), State: verdict.State, Message: verdict.Message}
+	if err := c.climb(ctx, obj, found); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// climb walks the owners of obj up to one that a Kustomization applied, and fills in what is known from there on.
+func (c *cluster) climb(ctx context.Context, obj *unstructured.Unstructured, found *traced) error {
+	for range maxOwners {
+		labels := obj.GetLabels()
+		if name := labels[ownerNameLabel]; name != "" {
+			return c.traceKustomization(ctx, labels[ownerNamespaceLabel], name, found)
+		}
+		owner := metav1.GetControllerOf(obj)
+		if owner == nil {
+			break
+		}
+		above := &unstructured.Unstructured{}
+		above.SetAPIVersion(owner.APIVersion)
+		above.SetKind(owner.Kind)
+		key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: owner.Name}
+		if err := c.Get(ctx, key, above); err != nil {
+			return fmt.Errorf("read owner %s/%s: %w", owner.Kind, owner.Name, err)
+		}
+		obj = above
+		found.Owners = append(found.Owners, kube.RefOf(obj).Subject())
+	}
+	return fmt.Errorf("%s comes from no Kustomization: neither it nor an owner of it has the label %s",
+		found.Object, ownerNameLabel)
+}
+
+func (c *cluster) traceKustomization(ctx context.Context, namespace, name string, found *traced) error {
+	var ks kustomizev1.Kustomization
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &ks); err != nil {
+		if apierrors.IsNotFound(err) {
+			return fmt.Errorf("%s says that Kustomization %s/%s applied it, but that one is gone", found.Object, namespace, name)
+		}
+		return fmt.Errorf("read Kustomization %s/%s: %w", namespace, name, err)
+	}
+	ready, message := readyWords(ks.GetConditions())
+	found.Kustomization = &tracedKustomization{
+		Namespace: namespace, Name: name, Path: ks.Spec.Path, Revision: ks.Status.LastAppliedRevision,
+		Ready: ready, Message: message,
+	}
+	ref := ks.Spec.SourceRef
+	if ref.Namespace == "" {
+		ref.Namespace = namespace
+	}
+	found.Source = &tracedSource{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, Ready: "Unknown"}
+	if ref.Kind != sourcev1.GitRepositoryKind {
+		return nil
+	}
+	return c.traceGit(ctx, found.Source)
+}
+
+func (c *cluster) traceGit(ctx context.Context, source *tracedSource) error {
+	var repo sourcev1.GitRepository
+	err := c.Get(ctx, client.ObjectKey{Namespace: source.Namespace, Name: source.Name}, &repo)
+	if apierrors.IsNotFound(err) {
+		source.Ready, source.Message = "False", "not in the cluster"
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read GitRepository %s/%s: %w", source.Namespace, source.Name, err)
+	}
+	source.URL = withoutUser(repo.Spec.URL)
+	source.Ref = describeRef(repo.Spec.Reference)
+	source.Revision = artifactRevision(repo.Status.Artifact)
+	source.Ready, source.Message = readyWords(repo.GetConditions())
+	return nil
+}
+
+func readyWords(conditions []metav1.Condition) (status, message string) {
+	ready := apimeta.FindStatusCondition(conditions, meta.ReadyCondition)
+	if ready == nil {
+		return string(metav1.ConditionUnknown), "not reconciled yet"
+	}
+	return string(ready.Status), ready.Message
+}
+
+// withoutUser takes names and passwords out of a URL: they are nobody's business on a screen.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "(not a URL)"
+	}
+	u.User = nil
+	return u.String()
+}
+
+// describeRef says which revision of a repository is followed; the order is the one in which the fields win.
+func describeRef(ref *sourcev1.GitRepositoryRef) string {
+	switch {
+	case ref == nil:
+		return "branch master"
+	case ref.Commit != "":
+		return "commit " + ref.Commit
+	case ref.Name != "":
+		return "ref " + ref.Name
+	case ref.SemVer != "":
+		return "semver " + ref.SemVer
+	case ref.Tag != "":
+		return "tag " + ref.Tag
+	case ref.Branch != "":
+		return "branch " + ref.Branch
+	default:
+		return "branch master"
+	}
+}
+
+func (a *App) printTrace(t *traced) {
+	line := func(title, text string) {
+		if text != "" {
+			fmt.Fprintf(a.Out, "%-15s %s\n", title+":", text)
+		}
+	}
+	status := func(ready, message string) string {
+		return strings.TrimSpace(a.state(stateOfReady(ready)) + "  " + oneLine(message))
+	}
+	line("Object", a.out.bold(t.Object))
+	line("Health", strings.TrimSpace(a.state(t.State)+"  "+oneLine(t.Message)))
+	for _, owner := range t.Owners {
+		line("Owned by", owner)
+	}
+	fmt.Fprintln(a.Out)
+	line("Kustomization", a.out.bold(t.Kustomization.Namespace+"/"+t.Kustomization.Name))
+	line("Path", t.Kustomization.Path)
+	line("Revision", t.Kustomization.Revision)
+	line("Status", status(t.Kustomization.Ready, t.Kustomization.Message))
+	fmt.Fprintln(a.Out)
+	line(t.Source.Kind, a.out.bold(t.Source.Namespace+"/"+t.Source.Name))
+	line("URL", t.Source.URL)
+	line("Follows", t.Source.Ref)
+	line("Revision", t.Source.Revision)
+	line("Status", status(t.Source.Ready, t.Source.Message))
+}
+
+// stateOfReady words a Ready condition as health.
+func stateOfReady(ready string) health.State {
+	switch metav1.ConditionStatus(ready) {
+	case metav1.ConditionTrue:
+		return health.Healthy
+	case metav1.ConditionFalse:
+		return health.Degraded
+	default:
+		return health.Unknown
+	}
+}

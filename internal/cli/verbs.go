@@ -1,0 +1,22 @@
+package cli
+
+// verbs lists every command, in the order in which they were thought of; cobra sorts them for the help.
+func verbs() []Verb {
+	return []Verb{
+		newAgent,
+		newVersion,
+		newGet,
+		newTrace,
+		newTree,
+		newDiff,
+		newReconcile,
+		newSuspend,
+		newResume,
+		newEvents,
+		newLogs,
+		newInstall,
+		newUninstall,
+		newCheck,
+		newImage,
+	}
+}
