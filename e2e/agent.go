@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/slipway-dev/slipway/internal/lab/labtest"
+	"github.com/slipway-dev/slipway/internal/lab/process"
+)
+
+// Agent is a process `slipway agent` that works on one cluster.
+type Agent struct {
+	spec process.Spec
+
+	mu      sync.Mutex
+	running *process.Tethered
+}
+
+// NewAgent prepares an agent of the test's own, which Start runs. It keeps what
+// it fetches in dir, over restarts too. flags go to `slipway agent`.
+func NewAgent(t *testing.T, env *labtest.Env, kubeconfig, dir string, flags ...string) *Agent {
+	t.Helper()
+	a, err := newAgent(env, kubeconfig, dir, flags...)
+	if err != nil {
+		t.Fatalf("prepare an agent: %v", err)
+	}
+	return a
+}
+
+func newAgent(env *labtest.Env, kubeconfig, dir string, flags ...string) (*Agent, error) {
+	top, err := root()
+	if err != nil {
+		return nil, err
+	}
+	_, err = envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{filepath.Join(top, "config", "crd", "bases")}})
+	if err != nil {
+		return nil, fmt.Errorf("install Slipway's kinds: %w", err)
+	}
+	program, err := shared.program(top, filepath.Dir(env.Kubeconfig))
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{"agent", "--kubeconfig", kubeconfig, "--data-dir", filepath.Join(dir, "data"), "--log-level", "debug"}, flags...)
+	return &Agent{spec: process.Spec{
+		Lab: dir, Name: "agent", Program: program, Args: args, Dir: dir, Log: filepath.Join(dir, "agent.log"),
+	}}, nil
+}
+
+// Start runs the agent, until Kill or the end of the test binary.
+func (a *Agent) Start() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p, err := process.Tether(a.spec)
+	if err != nil {
+		return err
+	}
+	a.running = p
+	return nil
+}
+
+// Kill ends the agent at once, as kill -9 does, and waits until it is gone.
+func (a *Agent) Kill() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.running != nil {
+		a.running.Stop()
+		a.running = nil
+	}
+}
+
+// Log returns the end of what the agent wrote.
+func (a *Agent) Log(lines int) string { return process.Tail(a.spec.Log, lines) }
+
+// shared is what the tests of this binary share. The testing package gives no
+// other place where tests of one binary meet.
+var shared = fixtures{agents: map[string]*agentFixture{}}
+
+type fixtures struct {
+	mu     sync.Mutex
+	agents map[string]*agentFixture // by kubeconfig
+
+	build sync.Once
+	built string
+	err   error
+}
+
+type agentFixture struct {
+	once  sync.Once
+	agent *Agent
+	err   error
+}
+
+// agent returns the agent that all stories on a cluster share.
+func (f *fixtures) agent(t *testing.T, env *labtest.Env) *Agent {
+	t.Helper()
+	f.mu.Lock()
+	fixture, ok := f.agents[env.Kubeconfig]
+	if !ok {
+		fixture = &agentFixture{}
+		f.agents[env.Kubeconfig] = fixture
+	}
+	f.mu.Unlock()
+	fixture.once.Do(func() {
+		// Beside the kubeconfig, so that it goes when the cluster goes.
+		dir := filepath.Join(filepath.Dir(env.Kubeconfig), "e2e-agent")
+		if fixture.agent, fixture.err = newAgent(env, env.Kubeconfig, dir); fixture.err == nil {
+			fixture.err = fixture.agent.Start()
+		}
+	})
+	if fixture.err != nil {
+		t.Fatalf("start the agent: %v", fixture.err)
+	}
+	return fixture.agent
+}
+
+// program builds the slipway command into dir, once per test binary.
+// SLIPWAY_BINARY names one to use instead.
+func (f *fixtures) program(top, dir string) (string, error) {
+	f.build.Do(func() {
+		if f.built = os.Getenv("SLIPWAY_BINARY"); f.built != "" {
+			return
+		}
+		f.built = filepath.Join(dir, "slipway-e2e")
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", f.built, "./cmd/slipway")
+		cmd.Dir, cmd.Env = top, append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			f.err = fmt.Errorf("build slipway: %w\n%s", err, out)
+		}
+	})
+	return f.built, f.err
+}
