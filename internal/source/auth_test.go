@@ -32,10 +32,10 @@ func TestHTTPCredentials(t *testing.T) {
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("ada:"+secret))
 	s.intercept(func(w http.ResponseWriter, req *http.Request) bool {
 		got := req.Header.Get("Authorization")
-		switch {
-		case got == basic || got == "Bearer good-token":
+		switch got {
+		case basic, "Bearer good-token":
 			return false
-		case got == "Bearer forbidden":
+		case "Bearer forbidden":
 			http.Error(w, "no: "+got, http.StatusForbidden)
 		default:
 			http.Error(w, "you sent "+got, http.StatusUnauthorized)
@@ -181,7 +181,7 @@ func TestTLS(t *testing.T) {
 	clients := x509.NewCertPool()
 	clients.AddCert(ca.Leaf)
 	s.TLS = &tls.Config{ClientCAs: clients, ClientAuth: tls.VerifyClientCertIfGiven}
-	s.Server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	s.intercept(func(w http.ResponseWriter, req *http.Request) bool {
@@ -274,7 +274,9 @@ func TestAuthPrintsNothing(t *testing.T) {
 	for url, list := range map[string][]map[string][]byte{
 		"https://example.com/a": {
 			{"username": []byte("ada-the-user"), "password": []byte("hunter2")},
-			{"bearerToken": []byte("hunter2")}, {"tls.crt": certPEM, "tls.key": keyPEM}, nil,
+			{"bearerToken": []byte("hunter2")},
+			{"tls.crt": certPEM, "tls.key": keyPEM},
+			nil,
 		},
 		"ssh://example.com/a": {{"identity": identity, "known_hosts": []byte("example.com " + base64Key(signer.PublicKey().Type(), signer.PublicKey().Marshal()))}},
 	} {

@@ -85,41 +85,46 @@ func (c *checkout) list(ctx context.Context, tree plumbing.Hash, dir []string) e
 	if err != nil {
 		return err
 	}
+	first := len(c.listed)
 	for len(raw) > 0 {
 		var item listed
 		if item, raw, err = nextTreeEntry(raw, dir); err != nil {
 			return err
 		}
-		if err := c.add(ctx, item); err != nil {
+		if err := c.add(item); err != nil {
 			return err
+		}
+	}
+	// Before the directories below: their rules come later, so they count more.
+	here := c.listed[first:]
+	for _, item := range here {
+		if item.is(modeFile) && item.parts[len(dir)] == ignoreFile {
+			if err := c.readRules(item); err != nil {
+				return err
+			}
+		}
+	}
+	for _, item := range here {
+		if item.is(modeDir) {
+			if err := c.list(ctx, item.blob, item.parts); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (c *checkout) add(ctx context.Context, item listed) error {
+func (l listed) is(mode uint32) bool { return l.mode&modeType == mode }
+
+func (c *checkout) add(item listed) error {
 	switch item.mode & modeType {
-	case modeDir:
-		c.listed = append(c.listed, item)
-		if err := c.checkCount(); err != nil {
-			return err
-		}
-		return c.list(ctx, item.blob, item.parts)
 	case modeGitlink:
 		return nil // A submodule is an empty directory for those who don't fetch it.
-	case modeFile, modeLink:
-	default:
-		return failf(ReasonGitOperationFailed, "the tree is malformed: %q has the mode %o: run git fsck and push a repaired commit", strings.Join(item.parts, "/"), item.mode)
+	case modeDir, modeFile, modeLink:
+		c.listed = append(c.listed, item)
+		return c.checkCount()
 	}
-	c.listed = append(c.listed, item)
-	if err := c.checkCount(); err != nil {
-		return err
-	}
-	last := len(item.parts) - 1
-	if item.parts[last] != ignoreFile || item.mode&modeType != modeFile {
-		return nil
-	}
-	return c.readRules(item)
+	return failf(ReasonGitOperationFailed, "the tree is malformed: %q has the mode %o: run git fsck and push a repaired commit", strings.Join(item.parts, "/"), item.mode)
 }
 
 func (c *checkout) checkCount() error {
@@ -178,7 +183,7 @@ func (c *checkout) filter(ctx context.Context) ([]listed, error) {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if item.mode&modeType == modeDir || matcher.Match(item.parts, false) {
+		if item.is(modeDir) || matcher.Match(item.parts, false) {
 			continue
 		}
 		if name := strings.Join(item.parts, "/"); !fs.ValidPath(name) {
@@ -216,7 +221,7 @@ func (c *checkout) entry(item listed) (entry, error) {
 	e := entry{path: strings.Join(item.parts, "/"), git: item.blob, kind: kindFile}
 	limit, name := c.limits.MaxFileBytes, "MaxFileBytes"
 	switch {
-	case item.mode&modeType == modeLink:
+	case item.is(modeLink):
 		e.kind, limit, name = kindLink, maxLinkBytes, "link target"
 	case item.mode&0o111 != 0:
 		e.kind = kindExec

@@ -87,14 +87,19 @@ func (q *quoted) Is(target error) bool { return errors.Is(q.cause, target) }
 
 const maxQuoted = 300
 
-// quote makes a foreign error printable: one line, bounded, without secrets.
-func quote(err error, secrets []string) error {
-	text := strings.Map(func(r rune) rune {
+// printable keeps a stranger's text from playing with terminals.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(err.Error(), "?"))
+	}, strings.ToValidUTF8(text, "?"))
+}
+
+// quote makes a foreign error printable: one line, bounded, without secrets.
+func quote(err error, secrets []string) error {
+	text := printable(err.Error())
 	for _, s := range secrets {
 		if len(s) < 4 && strings.Contains(text, s) {
 			// Too short to be cut out without leaving a hint of where it was.

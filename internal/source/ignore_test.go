@@ -34,14 +34,15 @@ func TestIgnore(t *testing.T) {
 		ignore *string
 		want   []string
 	}{
-		"defaults":       {"Flux's defaults", nil, nil, []string{"app.yaml", "deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml", "docs/readme.md"}},
-		"empty":          {"no rule is no rule", nil, text("\n# nothing\n"), []string{"app.yaml", "deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml", "docs/readme.md"}},
-		"spec":           {"rules replace the defaults, but not for Git's own files", nil, text("docs/"), []string{".github/ci.yaml", ".goreleaser.yml", "app.yaml", "deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml", "logo.png"}},
-		"only":           {"all but one directory", nil, text("/*\n!/deploy\n"), []string{"deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml"}},
-		"back in":        {"a file below an ignored directory", nil, text("/*\n!/deploy/prod/c.yaml\n"), []string{"deploy/prod/c.yaml"}},
-		"file":           {"a .sourceignore file", map[string]string{".sourceignore": "/docs\n/.*\n*.png\n"}, nil, []string{"app.yaml", "deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml"}},
-		"nested file":    {"a .sourceignore file rules its directory", map[string]string{"deploy/.sourceignore": "/*.yaml\n.sourceignore\n"}, text("docs/\n.github/\n.gor*\n*.png"), []string{"app.yaml", "deploy/prod/c.yaml"}},
-		"spec over file": {"spec.ignore has the last word", map[string]string{".sourceignore": "/*\n"}, text("!app.yaml"), []string{"app.yaml"}},
+		"defaults":         {"Flux's defaults", nil, nil, []string{"app.yaml", "deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml", "docs/readme.md"}},
+		"empty":            {"no rule is no rule", nil, text("\n# nothing\n"), []string{"app.yaml", "deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml", "docs/readme.md"}},
+		"spec":             {"rules replace the defaults, but not for Git's own files", nil, text("docs/"), []string{".github/ci.yaml", ".goreleaser.yml", "app.yaml", "deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml", "logo.png"}},
+		"only":             {"all but one directory", nil, text("/*\n!/deploy\n"), []string{"deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml"}},
+		"back in":          {"a file below an ignored directory", nil, text("/*\n!/deploy/prod/c.yaml\n"), []string{"deploy/prod/c.yaml"}},
+		"file":             {"a .sourceignore file", map[string]string{".sourceignore": "/docs\n/.*\n*.png\n"}, nil, []string{"app.yaml", "deploy/a.yaml", "deploy/b.yaml", "deploy/prod/c.yaml"}},
+		"nested file":      {"a .sourceignore file rules its directory", map[string]string{"deploy/.sourceignore": "/*.yaml\n.sourceignore\n"}, text("docs/\n.github/\n.gor*\n*.png"), []string{"app.yaml", "deploy/prod/c.yaml"}},
+		"nested over root": {"the rules of a directory below count more, whatever its name", map[string]string{".sourceignore": "*.yaml\n", "!a/.sourceignore": "!x.yaml\n", "!a/x.yaml": "x"}, text(".sourceignore\n.gor*\n*.png\n*.md"), []string{"!a/x.yaml"}},
+		"spec over file":   {"spec.ignore has the last word", map[string]string{".sourceignore": "/*\n"}, text("!app.yaml"), []string{"app.yaml"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -29,6 +29,38 @@ type Limits struct {
 	MaxObjects int
 }
 
+// ParseLimits reads limits by the names of the fields of [Limits], which are also the names that a [LimitError] says.
+func ParseLimits(byName map[string]int64) (Limits, error) {
+	var l Limits
+	for name, value := range byName {
+		if value <= 0 {
+			return Limits{}, fmt.Errorf("limit %s=%d: must be above 0", name, value)
+		}
+		switch name {
+		case "MaxTreeBytes":
+			l.MaxTreeBytes = value
+		case "MaxFileBytes":
+			l.MaxFileBytes = value
+		case "MaxFiles":
+			l.MaxFiles = int(value)
+		case "MaxDepth":
+			l.MaxDepth = int(value)
+		case "MaxPackBytes":
+			l.MaxPackBytes = value
+		case "MaxObjectBytes":
+			l.MaxObjectBytes = value
+		case "MaxUnpackedBytes":
+			l.MaxUnpackedBytes = value
+		case "MaxObjects":
+			l.MaxObjects = int(value)
+		default:
+			return Limits{}, fmt.Errorf("limit %s is not known; there are MaxTreeBytes, MaxFileBytes, MaxFiles, MaxDepth, "+
+				"MaxPackBytes, MaxObjectBytes, MaxUnpackedBytes and MaxObjects", name)
+		}
+	}
+	return l, nil
+}
+
 // withDefaults fills the zero fields in.
 func (l Limits) withDefaults() Limits {
 	const mib = 1 << 20
@@ -78,6 +110,6 @@ func (e *LimitError) Error() string {
 }
 
 const (
-	adviceIgnore = "leave it out with spec.ignore or a .sourceignore file, or raise the limit on the agent"
-	advicePack   = "Git sends it whatever spec.ignore says, so move large files out of the repository (Git LFS, a registry), or raise the limit on the agent"
+	adviceIgnore = "leave it out with spec.ignore or a .sourceignore file, or raise the limit with the agent's --git-limits"
+	advicePack   = "Git sends it whatever spec.ignore says, so move large files out of the repository (Git LFS, a registry), or raise the limit with the agent's --git-limits"
 )

@@ -64,7 +64,7 @@ func TestHistoryLimitSaysHowToAvoidIt(t *testing.T) {
 	r.git("config", "uploadpack.allowReachableSHA1InWant", "false")
 	s := serve(t, r)
 	g, _ := newGit(t)
-	err := fails(t, g, source.GitRequest{URL: s.repoURL(), Ref: &sourcev1.GitRepositoryRef{Commit: commits["third"]}, Limits: source.Limits{MaxObjects: 2}})
+	err := fails(t, g, source.GitRequest{URL: s.repoURL(), Ref: &sourcev1.GitRepositoryRef{Commit: commits["plain"]}, Limits: source.Limits{MaxObjects: 2}})
 	if !strings.Contains(err.Error(), "allowReachableSHA1InWant") {
 		t.Errorf("got %v", err)
 	}
@@ -165,5 +165,20 @@ func TestEndlessReferences(t *testing.T) {
 	var limit *source.LimitError
 	if err := fails(t, g, source.GitRequest{URL: s.repoURL()}); !errors.As(err, &limit) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestParseLimits(t *testing.T) {
+	got, err := source.ParseLimits(map[string]int64{
+		"MaxTreeBytes": 1, "MaxFileBytes": 2, "MaxFiles": 3, "MaxDepth": 4, "MaxPackBytes": 5, "MaxObjectBytes": 6, "MaxUnpackedBytes": 7, "MaxObjects": 8,
+	})
+	want := source.Limits{MaxTreeBytes: 1, MaxFileBytes: 2, MaxFiles: 3, MaxDepth: 4, MaxPackBytes: 5, MaxObjectBytes: 6, MaxUnpackedBytes: 7, MaxObjects: 8}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	for name, bad := range map[string]map[string]int64{"unknown": {"MaxEverything": 1}, "zero": {"MaxFiles": 0}} {
+		if _, err := source.ParseLimits(bad); err == nil {
+			t.Errorf("%s: no error", name)
+		}
 	}
 }

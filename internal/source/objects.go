@@ -136,8 +136,8 @@ func describe(c *object.Commit) Commit {
 	}
 	return Commit{
 		Hash:    c.Hash.String(),
-		Author:  fmt.Sprintf("%s <%s>", c.Author.Name, c.Author.Email),
-		Subject: strings.ToValidUTF8(subject, "?"),
+		Author:  printable(fmt.Sprintf("%s <%s>", c.Author.Name, c.Author.Email)),
+		Subject: printable(subject),
 		Time:    c.Committer.When.UTC(),
 	}
 }

@@ -76,7 +76,7 @@ func (s *Store) download(ctx context.Context, from session, adv *advertised, w w
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Close()
+	defer func() { _ = resp.Close() }() // What matters was read, or failed.
 	var data io.Reader = resp
 	switch {
 	case req.Capabilities.Supports(capability.Sideband64k):

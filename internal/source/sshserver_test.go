@@ -87,7 +87,7 @@ func (s *sshServer) accept() {
 }
 
 func (s *sshServer) serve(conn net.Conn) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, channels, requests, err := ssh.NewServerConn(conn, s.config)
 	if err != nil {
 		return

@@ -3,6 +3,7 @@ package source_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http/httptest"
 	"os"
@@ -155,20 +156,25 @@ func TestDamageIsFoundAndMended(t *testing.T) {
 
 func TestDamagedArchiveIsNotServedAsWhole(t *testing.T) {
 	r := newRepo(t)
-	g, store := newGit(t, source.AllowFile())
-	snap := local(t, g, r, func() { r.write("a", "a") })
+	dir := t.TempDir()
+	store, err := source.NewStore(dir)
+	must(t, err)
+	snap := local(t, source.NewGit(store, source.AllowFile()), r, func() { r.write("a", "good") })
 	s := httptest.NewServer(source.Handler(store))
 	t.Cleanup(s.Close)
-	dir := t.TempDir()
-	copied, err := source.NewStore(dir)
-	must(t, err)
-	_ = copied
-	must(t, store.Retain()) // Still within its grace.
+	for _, f := range files(t, filepath.Join(dir, "blobs")) {
+		must(t, os.WriteFile(f, []byte("evil"), 0o600))
+	}
 	resp, err := s.Client().Get(s.URL + "/" + source.ArtifactPath("a", "b", snap.Digest()))
-	must(t, err)
-	must(t, resp.Body.Close())
-	if resp.StatusCode != 200 {
-		t.Errorf("%s", resp.Status)
+	if err == nil {
+		_, err = io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+	}
+	if err == nil {
+		t.Error("a damaged archive was served to its end")
+	}
+	if err := snap.WriteArchive(io.Discard); !errors.Is(err, source.ErrDamaged) {
+		t.Errorf("got %v", err)
 	}
 }
 

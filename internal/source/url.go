@@ -53,6 +53,7 @@ func (r *remote) checkHosted(u *url.URL) error {
 	if u.Fragment != "" || u.RawQuery != "" {
 		return failf(ReasonURLInvalid, "spec.url has a query or a fragment (?… or #…): remove it; a revision belongs into spec.ref, a token into the Secret that spec.secretRef names")
 	}
+	r.path = strings.TrimRight(r.path, "/")
 	if strings.ContainsFunc(r.path, unicode.IsControl) {
 		return failf(ReasonURLInvalid, "spec.url has control characters in its path: remove them")
 	}
@@ -100,7 +101,7 @@ func (r *remote) key() string {
 	if r.scheme == "ssh" {
 		user = r.user
 	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{r.scheme, user, r.host, strings.TrimRight(r.path, "/")}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{r.scheme, user, r.host, r.path}, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }
 
