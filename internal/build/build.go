@@ -110,6 +110,7 @@ func (v *view) kustomize(dir string) (resmap.ResMap, error) {
 		return rendered, err
 	}
 	v.failure, v.schemaIsOurs = nil, true
+	v.inputBytes, v.kustomizations, v.objectCount = 0, 0, 0
 	err = withOwnSchema(func() (err error) {
 		rendered, err = v.run(dir)
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"regexp"
 	"slices"
@@ -45,7 +46,7 @@ func (v *view) diagnose(cause error) *Error {
 		e.Err = cause
 		return e
 	}
-	return &Error{Reason: ReasonBuildFailed, File: v.lastKustomization, Message: tidy(cause.Error()), Err: cause}
+	return v.translate(cause)
 }
 
 func (v *view) brokenManifest() *Error {
@@ -86,13 +87,15 @@ func brokenManifest(file string, content []byte) *Error {
 	for {
 		var doc yaml.Node
 		err := decoder.Decode(&doc)
-		if err != nil && err.Error() != "EOF" {
-			e.Line = lineIn(err.Error())
-			e.Message = "is not valid YAML: " + tidy(lineNumber.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), ""))
-			return e
+		if err != nil && !errors.Is(err, io.EOF) {
+			return invalidYAML(e, err)
 		}
 		if err != nil {
 			break
+		}
+		var value any
+		if err := doc.Decode(&value); err != nil { // keys that are there twice
+			return invalidYAML(e, err)
 		}
 		if missing := missingIdentity(&doc); missing != "" {
 			e.Line = firstLine(&doc)
@@ -105,6 +108,16 @@ func brokenManifest(file string, content []byte) *Error {
 		return e
 	}
 	return nil
+}
+
+// invalidYAML fills e from an error of the YAML parser, which is about syntax and keys
+// and quotes no values.
+func invalidYAML(e *Error, err error) *Error {
+	message := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:")
+	e.Line = lineIn(message)
+	message, _, _ = strings.Cut(strings.TrimSpace(message), "\n")
+	e.Message = "is not valid YAML: " + tidy(strings.Replace(message, lineNumber.FindString(message), "", 1))
+	return e
 }
 
 // missingIdentity says which of the fields that every object needs is not there.

@@ -35,14 +35,10 @@ func (v *view) locate(name string) (string, *entry, error) {
 	if !ok {
 		return "", nil, v.fail(v.escapes(v.asWritten(name)))
 	}
-	real, e, err := v.resolve(rel)
-	if err != nil {
-		return "", nil, err
+	if _, ok := v.overlay[rel]; ok {
+		return rel, &entry{kind: kindFile}, nil
 	}
-	if _, ok := v.overlay[real]; ok {
-		return real, &entry{kind: kindFile}, nil
-	}
-	return real, e, nil
+	return v.resolve(rel)
 }
 
 // asWritten gives a path outside of the tree in the way that it was probably written.
@@ -60,21 +56,23 @@ func (v *view) ReadFile(name string) ([]byte, error) {
 	if v.failure != nil {
 		return nil, v.failure
 	}
-	real, e, err := v.locate(name)
+	actual, e, err := v.locate(name)
 	if err != nil {
 		return nil, err
 	}
-	content, overlaid := v.overlay[real]
+	content, overlaid := v.overlay[actual]
 	if !overlaid {
 		if e.kind != kindFile {
 			return nil, &fs.PathError{Op: "open", Path: v.asWritten(name), Err: notAFile(e)}
 		}
-		if content, err = v.read(real, e); err != nil {
+		if content, err = v.read(actual, e); err != nil {
 			return nil, err
 		}
 	}
 	if isKustomizationFile(path.Base(name)) {
-		if err := v.visit(real, content); err != nil {
+		// relative to the folder in which it is found, also when it is a link
+		dir, _ := relative(path.Dir(name))
+		if err := v.visit(actual, dir, content); err != nil {
 			return nil, v.fail(err)
 		}
 	}
@@ -94,15 +92,15 @@ func isKustomizationFile(base string) bool {
 
 // CleanedAbs gives the folder and file of a path, without links.
 func (v *view) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {
-	real, e, err := v.locate(name)
+	actual, e, err := v.locate(name)
 	if err != nil {
 		return "", "", err
 	}
 	switch e.kind {
 	case kindDir:
-		return filesys.ConfirmedDir(absolute(real)), "", nil
+		return filesys.ConfirmedDir(absolute(actual)), "", nil
 	case kindFile:
-		return filesys.ConfirmedDir(absolute(path.Dir(real))), path.Base(real), nil
+		return filesys.ConfirmedDir(absolute(path.Dir(actual))), path.Base(actual), nil
 	default:
 		return "", "", fmt.Errorf("%s: %w", v.asWritten(name), fs.ErrNotExist)
 	}

@@ -22,7 +22,12 @@ type Limits struct {
 	// YAMLNodes is how many nodes one file may have once its aliases are expanded.
 	// Default 1000000.
 	YAMLNodes int
-	// Objects is how many objects a build may give. Default 10000.
+	// YAMLDepth is how deep the YAML of a file may be nested. Default 200: Kubernetes'
+	// own objects stay below 50.
+	YAMLDepth int
+	// Objects is how many objects a build may have. They are counted before Kustomize
+	// gets them, because its work grows with their square and cannot be interrupted.
+	// Default 3000.
 	Objects int
 	// RenderedBytes is the size of all rendered objects as JSON. Default 64 MiB.
 	RenderedBytes int64
@@ -36,7 +41,8 @@ func DefaultLimits() Limits {
 		Kustomizations: 2000,
 		Files:          50_000,
 		YAMLNodes:      1_000_000,
-		Objects:        10_000,
+		YAMLDepth:      200,
+		Objects:        3000,
 		RenderedBytes:  64 << 20,
 	}
 }
@@ -48,6 +54,7 @@ func (l Limits) withDefaults() Limits {
 	l.Kustomizations = orDefault(l.Kustomizations, d.Kustomizations)
 	l.Files = orDefault(l.Files, d.Files)
 	l.YAMLNodes = orDefault(l.YAMLNodes, d.YAMLNodes)
+	l.YAMLDepth = orDefault(l.YAMLDepth, d.YAMLDepth)
 	l.Objects = orDefault(l.Objects, d.Objects)
 	l.RenderedBytes = orDefault(l.RenderedBytes, d.RenderedBytes)
 	return l

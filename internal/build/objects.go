@@ -14,10 +14,6 @@ import (
 // objects turns what Kustomize has rendered into objects.
 func (v *view) objects(rendered resmap.ResMap, sub *substitution, common *kustomizev1.CommonMetadata) ([]*unstructured.Unstructured, error) {
 	resources := rendered.Resources()
-	if len(resources) > v.limits.Objects {
-		return nil, tooLarge("", "the build gives %d objects; %d are the limit: split it into several Kustomizations",
-			len(resources), v.limits.Objects)
-	}
 	objects := make([]*unstructured.Unstructured, 0, len(resources))
 	seen := make(map[string]struct{}, len(resources))
 	var size int64

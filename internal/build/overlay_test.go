@@ -76,6 +76,30 @@ func TestBuildFindsManifests(t *testing.T) {
 			in:   Input{Path: "env/prod"},
 			want: []string{"ConfigMap/a", "ConfigMap/b"},
 		},
+		"LinkedKustomization": {
+			reason: "a kustomization that is a link counts its paths from where the link is, and an overlay stays in its folder",
+			files: map[string]string{
+				"app/kustomization.yaml":      "-> ../shared/kustomization.yaml",
+				"app/base/kustomization.yaml": "-> ../../other/kustomization.yaml",
+				"app/base/a.yaml":             configMap("a"),
+				"shared/kustomization.yaml":   "resources: [base]\n",
+				"other/kustomization.yaml":    "resources: [a.yaml]\n",
+			},
+			in:   Input{Path: "app", Spec: kustomizev1.KustomizationSpec{NamePrefix: "p-", TargetNamespace: "n"}},
+			want: []string{"ConfigMap/n/p-a"},
+		},
+		"OneKustomizationForTwo": {
+			reason: "the same file in two folders",
+			files: map[string]string{
+				"app/kustomization.yaml":     "-> ../shared.yaml",
+				"app/a/kustomization.yaml":   "-> ../../shared.yaml",
+				"app/a/a/kustomization.yaml": "resources: [c.yaml]\n",
+				"app/a/a/c.yaml":             configMap("c"),
+				"shared.yaml":                "namePrefix: s-\nresources: [a]\n",
+			},
+			in:   Input{Path: "app", Spec: kustomizev1.KustomizationSpec{NamePrefix: "p-"}},
+			want: []string{"ConfigMap/p-s-c"},
+		},
 		"UpAndDown": {
 			reason: "paths may leave the folder, not the tree",
 			files: map[string]string{
@@ -83,6 +107,13 @@ func TestBuildFindsManifests(t *testing.T) {
 			},
 			in:   Input{Path: "a/../a/b"},
 			want: []string{"ConfigMap/d"},
+		},
+		"LooksDeep": {
+			reason: "text that is indented far is not nested deep",
+			files: map[string]string{
+				"a.yaml": configMap("a") + "data:\n  x: |\n    " + strings.Repeat(" ", 300) + "far\n  y: '" + strings.Repeat("[", 300) + "'\n",
+			},
+			want: []string{"ConfigMap/a"},
 		},
 		"LocalConfig": {
 			reason: "objects for Kustomize alone don't reach the cluster",

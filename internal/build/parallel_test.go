@@ -18,7 +18,7 @@ func TestParallelBuilds(t *testing.T) {
 	for _, name := range cases {
 		want[name] = asYAML(t, mustBuild(t, Input{Tree: corpusTree(), Path: name + "/target"}).Objects)
 	}
-	rounds := 20
+	rounds := 8
 	if testing.Short() {
 		rounds = 2
 	}

@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// pluginFields are the fields of built-in plugins that name files, in lower case.
+// namesFiles says whether a field of a built-in plugin names files.
 func namesFiles(field string) bool {
 	switch strings.ToLower(field) {
 	case "files", "envs", "env", "path", "paths", "valuesfile", "targetfilepath", "argsfromfile":
@@ -42,7 +42,7 @@ func (i inspection) plugin(field, config string) error {
 	if isRemote(config) {
 		return i.remote(field, config)
 	}
-	real, e, err := i.resolve(field, config)
+	actual, e, err := i.resolve(field, config)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (i inspection) plugin(field, config string) error {
 	case kindDir:
 		return i.refuse(config, fmt.Sprintf("%s: %s is a folder; name the plugin's own files instead", field, config))
 	}
-	content, err := i.v.read(real, e)
+	content, err := i.v.read(actual, e)
 	if err != nil {
 		return err
 	}
@@ -65,14 +65,14 @@ func isPath(text string) bool {
 }
 
 func (i inspection) pluginConfig(field string, content []byte) error {
-	if err := i.v.checkAliases(i.file, content); err != nil {
+	if err := i.v.checkShape(i.file, content); err != nil {
 		return err
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	for {
 		var doc any
 		if err := decoder.Decode(&doc); err != nil {
-			return nil // the end, or what Kustomize stops at
+			return nil //nolint:nilerr // the end, or what Kustomize stops at
 		}
 		if err := i.pluginValue(field, doc, false); err != nil {
 			return err

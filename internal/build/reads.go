@@ -85,10 +85,8 @@ func (r Reads) Paths() []string { return slices.Sorted(maps.Keys(r.entries)) }
 // read, else one per path.
 func (r Reads) Same(tree Tree) bool {
 	files := tree.FS()
-	if r.hash != "" && r.plainFolder(files) {
-		if h, ok := tree.Hash(r.base); ok && h == r.hash {
-			return true
-		}
+	if r.sameBase(tree, files) {
+		return true
 	}
 	for name, e := range r.entries {
 		if !e.same(tree, files, name) {
@@ -98,14 +96,38 @@ func (r Reads) Same(tree Tree) bool {
 	return true
 }
 
-// plainFolder says whether base is reached without links.
-func (r Reads) plainFolder(files fs.FS) bool {
-	for dir := r.base; dir != "."; dir = path.Dir(dir) {
-		if info, err := fs.Lstat(files, dir); err != nil || !info.IsDir() {
+// sameBase says whether nothing below base has changed. A hash may count a link with
+// what it leads to; folders and links on the way matter by themselves, since what is
+// found there names other files relative to where it is.
+func (r Reads) sameBase(tree Tree, files fs.FS) bool {
+	if r.hash == "" {
+		return false
+	}
+	if h, ok := tree.Hash(r.base); !ok || h != r.hash {
+		return false
+	}
+	for name, e := range r.entries {
+		if (e.kind == kindDir || e.kind == kindLink) && !e.samePlace(files, name) {
 			return false
 		}
 	}
 	return true
+}
+
+// samePlace says whether a folder or link is still what it was.
+func (e entry) samePlace(files fs.FS, name string) bool {
+	info, err := fs.Lstat(files, name)
+	if err != nil {
+		return false
+	}
+	if e.kind == kindDir {
+		return info.IsDir()
+	}
+	if info.Mode()&fs.ModeSymlink == 0 {
+		return false
+	}
+	target, err := fs.ReadLink(files, name)
+	return err == nil && target == e.target
 }
 
 func (e entry) same(tree Tree, files fs.FS, name string) bool {
@@ -114,14 +136,8 @@ func (e entry) same(tree Tree, files fs.FS, name string) bool {
 		return e.kind == kindAbsent && errors.Is(err, fs.ErrNotExist)
 	}
 	switch e.kind {
-	case kindDir:
-		return info.IsDir() && (!e.listed || sameListing(files, name, e.list))
-	case kindLink:
-		if info.Mode()&fs.ModeSymlink == 0 {
-			return false
-		}
-		target, err := fs.ReadLink(files, name)
-		return err == nil && target == e.target
+	case kindDir, kindLink:
+		return e.samePlace(files, name) && (!e.listed || sameListing(files, name, e.list))
 	case kindFile:
 		return info.Mode().IsRegular() && (!e.read || sameContent(tree, files, name, e.hash))
 	case kindOther:

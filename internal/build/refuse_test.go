@@ -136,8 +136,8 @@ func TestBuildRefuses(t *testing.T) {
 		"Twice": {
 			reason: "the same object twice is refused by name",
 			files:  map[string]string{"a.yaml": configMap("a"), "b.yaml": configMap("a")},
-			want:   failure{Reason: ReasonBuildFailed, File: "kustomization.yaml"},
-			says:   []string{"ConfigMap", "a.", "already registered"},
+			want:   failure{Reason: ReasonBuildFailed, File: "b.yaml"},
+			says:   []string{"ConfigMap", "/a", "twice"},
 		},
 		"TwiceInTwoVersions": {
 			reason: "two versions of one kind are one object",
@@ -218,6 +218,50 @@ func TestBuildRefuses(t *testing.T) {
 			want: failure{Reason: ReasonBuildFailed, File: "b/kustomization.yaml"},
 			says: []string{"cycle"},
 		},
+		"KeyTwice": {
+			reason: "a key that is there twice is named with its line",
+			files:  map[string]string{"a.yaml": configMap("a") + "kind: Secret\n"},
+			want:   failure{Reason: ReasonBuildFailed, File: "a.yaml", Line: 5},
+			says:   []string{`"kind" already defined`},
+		},
+		"PatchForNothing": {
+			reason: "a patch without its object says which one",
+			files: map[string]string{
+				"kustomization.yaml": "resources: [a.yaml]\npatches: [{path: p.yaml}]\n", "a.yaml": configMap("a"), "p.yaml": configMap("b"),
+			},
+			want: failure{Reason: ReasonBuildFailed, File: "kustomization.yaml"},
+			says: []string{"/b", "not among the resources"},
+		},
+		"PatchOfNoKind": {
+			reason: "a patch that is none of the two kinds",
+			files: map[string]string{
+				"kustomization.yaml": "resources: [a.yaml]\npatches: [{patch: 'x: ['}]\n", "a.yaml": configMap("a"),
+			},
+			want: failure{Reason: ReasonBuildFailed, File: "kustomization.yaml"},
+			says: []string{"strategic merge patch", "JSON patch"},
+		},
+		"ComponentAsResource": {
+			reason: "a component in the wrong list",
+			files: map[string]string{
+				"kustomization.yaml": "resources: [c]\n", "c/kustomization.yaml": "kind: Component\nnamePrefix: x\n",
+			},
+			want: failure{Reason: ReasonBuildFailed, File: "c/kustomization.yaml"},
+			says: []string{"c is a Component", "under components"},
+		},
+		"ResourceAsComponent": {
+			reason: "and the other way round",
+			files: map[string]string{
+				"kustomization.yaml": "components: [c]\n", "c/kustomization.yaml": "namePrefix: x\n",
+			},
+			want: failure{Reason: ReasonBuildFailed, File: "c/kustomization.yaml"},
+			says: []string{"c is not a Component", "under resources"},
+		},
+		"EmptyKustomization": {
+			reason: "an empty kustomization is a mistake",
+			files:  map[string]string{"kustomization.yaml": "# nothing\n", "a.yaml": configMap("a")},
+			want:   failure{Reason: ReasonBuildFailed, File: "kustomization.yaml"},
+			says:   []string{"is empty"},
+		},
 		"HelmChart": {
 			reason: "Helm would need another program",
 			files:  map[string]string{"kustomization.yaml": "helmCharts:\n- name: x\n  repo: https://example.org\n"},
@@ -232,8 +276,8 @@ func TestBuildRefuses(t *testing.T) {
 					"    config.kubernetes.io/function: |\n      exec: {path: ./run.sh}\n",
 				"run.sh": "#!/bin/sh\n",
 			},
-			want: failure{Reason: ReasonBuildFailed, File: "kustomization.yaml"},
-			says: []string{"plugin"},
+			want: failure{Reason: ReasonUnsupported, File: "kustomization.yaml"},
+			says: []string{"plugin Run", "runs no other programs"},
 		},
 		"PluginFolder": {
 			reason: "plugins that a kustomization makes up cannot be checked",
@@ -255,6 +299,31 @@ func TestBuildRefuses(t *testing.T) {
 			files:  map[string]string{"a.yaml": configMap("a") + "data: &d\n  x: *d\n"},
 			want:   failure{Reason: ReasonTooLarge, File: "a.yaml"},
 			says:   []string{"aliases"},
+		},
+		"DeepNesting": {
+			reason: "nesting without end takes Kustomize minutes",
+			files:  map[string]string{"a.yaml": configMap("a") + "data: " + strings.Repeat("{a: ", 5000) + strings.Repeat("}", 5000) + "\n"},
+			want:   failure{Reason: ReasonTooLarge, File: "a.yaml"},
+			says:   []string{"nested deeper than 200"},
+		},
+		"DeepBlocks": {
+			reason: "also by indentation and dashes",
+			files:  map[string]string{"a.yaml": configMap("a") + "data:\n  " + strings.Repeat("- ", 300) + "x\n"},
+			want:   failure{Reason: ReasonTooLarge, File: "a.yaml"},
+			says:   []string{"nested deeper than 200"},
+		},
+		"DeepAliases": {
+			reason: "also by aliases in aliases",
+			files:  map[string]string{"a.yaml": configMap("a") + aliasChain(300)},
+			want:   failure{Reason: ReasonTooLarge, File: "a.yaml"},
+			says:   []string{"nested deeper than 200"},
+		},
+		"TooManyObjects": {
+			reason: "objects are counted before Kustomize gets them, in lists as well",
+			files: map[string]string{"a.yaml": "apiVersion: v1\nkind: List\nitems:\n" +
+				strings.Repeat("- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n", 3001)},
+			want: failure{Reason: ReasonTooLarge},
+			says: []string{"more than 3000 objects"},
 		},
 		"AliasBombInPatch": {
 			reason: "nor in a patch inside a kustomization",
@@ -338,6 +407,15 @@ func aliasBomb() string {
 	b.WriteString("data:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
 	for i := 1; i < 12; i++ {
 		fmt.Fprintf(&b, "  a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 10), ", "))
+	}
+	return b.String()
+}
+
+func aliasChain(length int) string {
+	var b strings.Builder
+	b.WriteString("data:\n  a0: &a0 [x]\n")
+	for i := 1; i < length; i++ {
+		fmt.Fprintf(&b, "  a%d: &a%d [*a%d]\n", i, i, i-1)
 	}
 	return b.String()
 }
@@ -443,7 +521,7 @@ func TestLimits(t *testing.T) {
 		"Files":          {"a folder of many files", Limits{Files: 3}, many, ""},
 		"Objects":        {"many objects", Limits{Objects: 4}, many, ""},
 		"RenderedBytes":  {"large objects", Limits{RenderedBytes: 700}, many, ""},
-		"Kustomizations": {"bases that double at every level", Limits{}, diamonds, "d19"},
+		"Kustomizations": {"bases that double at every level", Limits{Kustomizations: 300}, diamonds, "d19"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -16,21 +16,21 @@ import (
 // prepareRoot makes sure that there is a kustomization file in dir and that it has the
 // spec's overlays. What it writes, it writes into the view's overlay.
 func (v *view) prepareRoot(dir string, spec kustomizev1.KustomizationSpec) error {
-	file, err := v.kustomizationIn(dir)
+	name, err := v.kustomizationIn(dir)
 	if err != nil {
 		return err
 	}
 	var k types.Kustomization
 	switch {
-	case file == "":
-		file = path.Join(dir, konfig.DefaultKustomizationFileName())
+	case name == "":
+		name = konfig.DefaultKustomizationFileName()
 		if k, err = v.generate(dir); err != nil {
 			return err
 		}
 	case !changesRoot(spec):
 		return nil
 	default:
-		if k, err = v.loadRoot(file); err != nil {
+		if k, err = v.loadRoot(path.Join(dir, name)); err != nil {
 			return err
 		}
 	}
@@ -41,32 +41,36 @@ func (v *view) prepareRoot(dir string, spec kustomizev1.KustomizationSpec) error
 	if err != nil {
 		return fmt.Errorf("write kustomization: %w", err)
 	}
-	v.overlay[file] = content
+	v.overlay[path.Join(dir, name)] = content
 	return nil
 }
 
-// kustomizationIn gives the kustomization file in dir, by its path without links, or "".
+// kustomizationIn gives the name of the kustomization file in dir, or "".
 func (v *view) kustomizationIn(dir string) (string, error) {
-	var file, name string
-	for _, n := range konfig.RecognizedKustomizationFileNames() {
-		real, e, err := v.resolve(path.Join(dir, n))
+	found := ""
+	for _, name := range konfig.RecognizedKustomizationFileNames() {
+		_, e, err := v.resolve(path.Join(dir, name))
 		switch {
 		case err != nil:
 			return "", err
 		case e.kind != kindFile:
 			continue
-		case file != "":
-			return "", &Error{Reason: ReasonBuildFailed, File: path.Join(dir, n), Message: fmt.Sprintf(
-				"there is also %s in this folder, and Kustomize takes only one; keep one of them", name)}
+		case found != "":
+			return "", &Error{Reason: ReasonBuildFailed, File: path.Join(dir, name), Message: fmt.Sprintf(
+				"there is also %s in this folder, and Kustomize takes only one; keep one of them", found)}
 		}
-		file, name = real, n
+		found = name
 	}
-	return file, nil
+	return found, nil
 }
 
-func (v *view) loadRoot(file string) (types.Kustomization, error) {
+func (v *view) loadRoot(name string) (types.Kustomization, error) {
 	var k types.Kustomization
-	content, err := v.read(file, v.seen[file])
+	file, e, err := v.resolve(name)
+	if err != nil {
+		return k, err
+	}
+	content, err := v.read(file, e)
 	if err != nil {
 		return k, err
 	}
@@ -196,11 +200,11 @@ func (v *view) scanFolder(root, name string, found *[]string) error {
 	if _, err := v.lstat(dir); err != nil {
 		return err
 	}
-	file, err := v.kustomizationIn(dir)
+	base, err := v.kustomizationIn(dir)
 	if err != nil {
 		return err
 	}
-	if file != "" {
+	if base != "" {
 		*found = append(*found, "./"+name)
 		return nil
 	}

@@ -23,7 +23,7 @@ type schemaGate struct {
 
 // gate is a variable of the package because what it guards is one of kyaml's: two
 // Builders in a process share that schema whether they want to or not.
-var gate schemaGate //nolint:gochecknoglobals // see above
+var gate schemaGate
 
 // withWarmSchema runs build while the built-in schema is parsed and nobody changes it.
 func withWarmSchema(build func() error) error {

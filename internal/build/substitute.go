@@ -32,7 +32,7 @@ type substitution struct {
 func newSubstitution(spec *kustomizev1.PostBuild, vars map[string]string, limits Limits) (*substitution, error) {
 	always := spec != nil && spec.SubstituteStrategy == kustomizev1.SubstituteStrategyAlways
 	if len(vars) == 0 && !always {
-		return nil, nil //nolint:nilnil // a nil substitution does nothing
+		return nil, nil // a nil substitution does nothing
 	}
 	s := &substitution{vars: make(map[string]string, len(vars)), limits: limits}
 	for _, name := range slices.Sorted(maps.Keys(vars)) {

@@ -20,7 +20,7 @@ const maxLinks = 40
 // remembers everything that was looked at, and refuses what a build may not do. It
 // belongs to one build and is not safe for concurrent use.
 type view struct {
-	ctx    context.Context //nolint:containedctx // Kustomize's file system interface has no room for it
+	ctx    context.Context // kept here: Kustomize's file system interface has no room for it
 	tree   Tree
 	files  fs.FS
 	limits Limits
@@ -34,6 +34,7 @@ type view struct {
 
 	inputBytes        int64
 	kustomizations    int
+	objectCount       int // that Kustomize will have got
 	entries           int
 	schemaIsOurs      bool   // openapi in a kustomization is welcome
 	lastKustomization string // for messages
@@ -151,7 +152,7 @@ func (v *view) read(name string, e *entry) ([]byte, error) {
 		}
 		e.hash, e.read = hash, true
 		v.contents[name] = content
-		if err := v.checkAliases(name, content); err != nil {
+		if err := v.checkShape(name, content); err != nil {
 			return nil, v.fail(err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // fetch remote bases with git and files over HTTP; it cannot be told not to, so what
 // would make it do so is refused here. In passing, missing files are named with the
 // line that asks for them, which Kustomize does not do.
-func (v *view) visit(file string, content []byte) error {
+func (v *view) visit(file, dir string, content []byte) error {
 	if v.kustomizations++; v.kustomizations > v.limits.Kustomizations {
 		return tooLarge(file, "the build visits more than %d kustomizations; bases that include each other many times over "+
 			"grow quickly: include each base once", v.limits.Kustomizations)
@@ -20,13 +20,13 @@ func (v *view) visit(file string, content []byte) error {
 	v.lastKustomization = file
 	var k types.Kustomization
 	if err := k.Unmarshal(content); err != nil {
-		return nil // Kustomize stops at this, too, and explain tells why
+		return nil //nolint:nilerr // Kustomize stops at this, too, and explain tells why
 	}
 	k.FixKustomization()
 	if len(k.OpenAPI) > 0 && !v.schemaIsOurs {
 		return errOwnSchema
 	}
-	i := inspection{v: v, file: file, dir: path.Dir(file), content: string(content)}
+	i := inspection{v: v, file: file, dir: dir}
 	return i.kustomization(&k)
 }
 
@@ -34,7 +34,6 @@ func (v *view) visit(file string, content []byte) error {
 type inspection struct {
 	v         *view
 	file, dir string
-	content   string
 }
 
 func (i inspection) kustomization(k *types.Kustomization) error {
@@ -57,7 +56,7 @@ func (i inspection) bases(k *types.Kustomization) error {
 		if isRemote(r) {
 			return i.remote("resources", r)
 		}
-		real, e, err := i.resolve("resources", r)
+		actual, e, err := i.resolve("resources", r)
 		if err != nil {
 			return err
 		}
@@ -65,9 +64,11 @@ func (i inspection) bases(k *types.Kustomization) error {
 		case kindAbsent:
 			return i.missing("resources", r)
 		case kindFile:
-			i.v.manifests = append(i.v.manifests, real)
+			if err := i.manifest(actual, e); err != nil {
+				return err
+			}
 		case kindDir:
-			if err := i.mustBeBase("resources", r, real); err != nil {
+			if err := i.mustBeBase("resources", r, actual); err != nil {
 				return err
 			}
 		}
@@ -76,23 +77,41 @@ func (i inspection) bases(k *types.Kustomization) error {
 		if isRemote(c) {
 			return i.remote("components", c)
 		}
-		real, e, err := i.resolve("components", c)
+		actual, e, err := i.resolve("components", c)
 		if err != nil {
 			return err
 		}
 		if e.kind != kindDir {
 			return i.missing("components", c)
 		}
-		if err := i.mustBeBase("components", c, real); err != nil {
+		if err := i.mustBeBase("components", c, actual); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (i inspection) mustBeBase(field, written, real string) error {
-	file, err := i.v.kustomizationIn(real)
-	if err != nil || file != "" {
+// manifest notes a file of manifests, and counts its objects.
+func (i inspection) manifest(file string, e *entry) error {
+	content, err := i.v.read(file, e)
+	if err != nil {
+		return err
+	}
+	i.v.manifests = append(i.v.manifests, file)
+	return i.v.count(countObjects(content))
+}
+
+// count adds up the objects that Kustomize will get.
+func (v *view) count(objects int) error {
+	if v.objectCount += objects; v.objectCount > v.limits.Objects {
+		return tooLarge("", "the build has more than %d objects; split it into several Kustomizations", v.limits.Objects)
+	}
+	return nil
+}
+
+func (i inspection) mustBeBase(field, written, actual string) error {
+	name, err := i.v.kustomizationIn(actual)
+	if err != nil || name != "" {
 		return err
 	}
 	return i.refuseAs(ReasonBuildFailed, written, fmt.Sprintf(
@@ -110,10 +129,10 @@ func (i inspection) files(k *types.Kustomization) error {
 	for _, p := range k.Patches {
 		add(p.Path)
 	}
-	for _, p := range k.PatchesJson6902 {
+	for _, p := range k.PatchesJson6902 { //nolint:staticcheck // deprecated, and in use
 		add(p.Path)
 	}
-	for _, p := range k.PatchesStrategicMerge {
+	for _, p := range k.PatchesStrategicMerge { //nolint:staticcheck // deprecated, and in use
 		if isPath(string(p)) {
 			add(string(p))
 		}
@@ -153,6 +172,9 @@ func (i inspection) generated(k *types.Kustomization) error {
 		}
 		return nil
 	}
+	if err := i.v.count(len(k.ConfigMapGenerator) + len(k.SecretGenerator)); err != nil {
+		return err
+	}
 	for _, g := range k.ConfigMapGenerator {
 		if err := sources("configMapGenerator", g.KvPairSources); err != nil {
 			return err
@@ -176,17 +198,17 @@ func (i inspection) inline(k *types.Kustomization) error {
 	for _, p := range k.Patches {
 		texts = append(texts, p.Patch)
 	}
-	for _, p := range k.PatchesJson6902 {
+	for _, p := range k.PatchesJson6902 { //nolint:staticcheck // deprecated, and in use
 		texts = append(texts, p.Patch)
 	}
-	for _, p := range k.PatchesStrategicMerge {
+	for _, p := range k.PatchesStrategicMerge { //nolint:staticcheck // deprecated, and in use
 		texts = append(texts, string(p))
 	}
 	texts = append(texts, k.Generators...)
 	texts = append(texts, k.Transformers...)
 	texts = append(texts, k.Validators...)
 	for _, t := range texts {
-		if err := i.v.checkAliases(i.file, []byte(t)); err != nil {
+		if err := i.v.checkShape(i.file, []byte(t)); err != nil {
 			return err
 		}
 	}
@@ -213,12 +235,8 @@ func (i inspection) resolve(field, written string) (string, *entry, error) {
 	if path.IsAbs(written) {
 		full = path.Clean(written)
 	}
-	if rel, ok := relative(full); ok {
-		real, e, err := i.v.resolve(rel)
-		if _, overlaid := i.v.overlay[real]; overlaid && err == nil {
-			e = &entry{kind: kindFile}
-		}
-		return real, e, err
+	if _, ok := relative(full); ok {
+		return i.v.locate(full)
 	}
 	return "", nil, i.refuseAs(ReasonBuildFailed, written, prefixed(field, fmt.Sprintf(
 		"%s leads out of the source; a build may only read what is inside it: copy the files in", written)))
@@ -248,12 +266,13 @@ func (i inspection) refuse(written, message string) error {
 
 // refuseAs makes an error at the line of the file where written is first found.
 func (i inspection) refuseAs(reason, written, message string) error {
-	e := &Error{Reason: reason, File: i.file, Message: message}
-	if _, generated := i.v.overlay[i.file]; generated {
-		return e // lines of a file that nobody has written help nobody
+	original, isInTree := i.v.contents[i.file]
+	if !isInTree {
+		return &Error{Reason: reason, Message: message} // a file that nobody has written helps nobody
 	}
-	if at := strings.Index(i.content, written); at >= 0 && written != "" {
-		e.Line = 1 + strings.Count(i.content[:at], "\n")
+	e := &Error{Reason: reason, File: i.file, Message: message}
+	if written != "" {
+		e.Line = lineOf(original, written)
 	}
 	return e
 }

@@ -129,8 +129,7 @@ func compile(env *cel.Env, name, text string) (*expression, error) {
 
 // NeedsBody is NeedsBody, and true for the kinds that have expressions.
 func (r *Rules) NeedsBody(gvk schema.GroupVersionKind) bool {
-	_, ok := r.find(gvk.GroupKind())
-	return ok || NeedsBody(gvk)
+	return r.Has(gvk.GroupKind()) || NeedsBody(gvk)
 }
 
 // Assess judges an object by its kind's expressions, or as Assess does when there are
@@ -157,6 +156,12 @@ func (r *Rules) Assess(obj *unstructured.Unstructured) Verdict {
 			"its controller has not seen the latest change yet (generation %d, seen %d)", generation, observed)
 	}
 	return e.assess(o)
+}
+
+// Has says whether a kind has expressions.
+func (r *Rules) Has(kind schema.GroupKind) bool {
+	_, ok := r.find(kind)
+	return ok
 }
 
 func (r *Rules) find(kind schema.GroupKind) (expressions, bool) {

@@ -11,14 +11,14 @@ import (
 type State string
 
 const (
-	// Healthy: the object is as its spec says, as far as it can be seen.
+	// Healthy is an object that is as its spec says, as far as it can be seen.
 	Healthy State = "Healthy"
-	// Progressing: something has still to happen, and nothing says that it won't.
+	// Progressing is an object to which something has still to happen, and nothing says that it won't.
 	Progressing State = "Progressing"
-	// Degraded: the object's controller has given up, or reports a failure that does
+	// Degraded is an object whose controller has given up, or reports a failure that does
 	// not go away by waiting.
 	Degraded State = "Degraded"
-	// Unknown: the object cannot be judged.
+	// Unknown is an object that cannot be judged.
 	Unknown State = "Unknown"
 )
 

@@ -9,8 +9,6 @@ import (
 
 // fatalWaits are the reasons for which the kubelet keeps a container waiting that time
 // alone rarely mends.
-//
-//nolint:gochecknoglobals // a constant list
 var fatalWaits = []string{
 	"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull",
 	"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "RegistryUnavailable",

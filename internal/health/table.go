@@ -19,7 +19,6 @@ func ruleFor(kind schema.GroupKind) (rule, bool) {
 	return r, ok
 }
 
-//nolint:gochecknoglobals // a table; nothing writes to it
 var rules = map[schema.GroupKind]rule{
 	gk("apps", "Deployment"):        deployment,
 	gk("apps", "ReplicaSet"):        replicaSet,
@@ -67,8 +66,6 @@ var rules = map[schema.GroupKind]rule{
 
 // inert are the kinds that no controller has to do anything for: they are healthy by
 // being there, and need no body to be judged.
-//
-//nolint:gochecknoglobals // a table; nothing writes to it
 var inert = kinds(map[string][]string{
 	"": {
 		"ConfigMap", "Secret", "ServiceAccount", "LimitRange", "ResourceQuota", "Endpoints", "PodTemplate", "Event",
