@@ -49,7 +49,7 @@ func (a *api) applyBody(ctx context.Context, it *item, name string, body []byte,
 	var got answer
 	err := a.retry(ctx, it, func(ctx context.Context) error {
 		res := a.applyRequest(it.mapping, it.ref.Namespace, name, body, dryRun, acceptMetadata).Do(ctx)
-		raw, err := res.Raw()
+		raw, err := answerOf(res)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (a *api) applyBody(ctx context.Context, it *item, name string, body []byte,
 func (a *api) preview(ctx context.Context, it *item) (*unstructured.Unstructured, error) {
 	out := &unstructured.Unstructured{}
 	err := a.retry(ctx, it, func(ctx context.Context) error {
-		raw, err := a.applyRequest(it.mapping, it.ref.Namespace, it.ref.Name, it.body, true, acceptBody).Do(ctx).Raw()
+		raw, err := answerOf(a.applyRequest(it.mapping, it.ref.Namespace, it.ref.Name, it.body, true, acceptBody).Do(ctx))
 		if err != nil {
 			return err
 		}
@@ -89,8 +89,8 @@ func (a *api) patch(ctx context.Context, m *meta.RESTMapping, ref kube.Ref, body
 	var got metav1.PartialObjectMetadata
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	raw, err := a.client.REST.Patch(types.JSONPatchType).AbsPath(path(m, ref.Namespace, ref.Name)...).
-		Param("fieldManager", a.opts.Manager).SetHeader("Accept", acceptMetadata).Body(body).Do(ctx).Raw()
+	raw, err := answerOf(a.client.REST.Patch(types.JSONPatchType).AbsPath(path(m, ref.Namespace, ref.Name)...).
+		Param("fieldManager", a.opts.Manager).SetHeader("Accept", acceptMetadata).Body(body).Do(ctx))
 	if err != nil {
 		return got, err
 	}
@@ -101,7 +101,7 @@ func (a *api) patch(ctx context.Context, m *meta.RESTMapping, ref kube.Ref, body
 func (a *api) head(ctx context.Context, m *meta.RESTMapping, ref kube.Ref) (*metav1.PartialObjectMetadata, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	raw, err := a.client.REST.Get().AbsPath(path(m, ref.Namespace, ref.Name)...).SetHeader("Accept", acceptMetadata).Do(ctx).Raw()
+	raw, err := answerOf(a.client.REST.Get().AbsPath(path(m, ref.Namespace, ref.Name)...).SetHeader("Accept", acceptMetadata).Do(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (a *api) head(ctx context.Context, m *meta.RESTMapping, ref kube.Ref) (*met
 func (a *api) body(ctx context.Context, m *meta.RESTMapping, ref kube.Ref) (*unstructured.Unstructured, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	raw, err := a.client.REST.Get().AbsPath(path(m, ref.Namespace, ref.Name)...).SetHeader("Accept", acceptBody).Do(ctx).Raw()
+	raw, err := answerOf(a.client.REST.Get().AbsPath(path(m, ref.Namespace, ref.Name)...).SetHeader("Accept", acceptBody).Do(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +160,14 @@ func (a *api) retry(ctx context.Context, it *item, request func(context.Context)
 func (a *api) tooEarly(it *item, err error) bool {
 	_, young := a.young[it.ref.GroupKind().String()]
 	return young && apierrors.IsNotFound(err)
+}
+
+// answerOf returns the bytes of an answer, or the error that the API server put into them.
+func answerOf(res rest.Result) ([]byte, error) {
+	if err := res.Error(); err != nil {
+		return nil, err
+	}
+	return res.Raw()
 }
 
 func path(m *meta.RESTMapping, namespace, name string) []string {

@@ -30,38 +30,68 @@ func TestDrift(t *testing.T) {
 		ownership bool
 	}
 	cases := map[string]change{
-		"image": {reason: "somebody set another image", manager: "person", kind: strategic,
-			body: `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"evil:1"}]}}}}`},
-		"scale": {reason: "the scale subresource changes the replicas that we own", manager: "autoscaler", kind: mergePatch,
-			body: `{"spec":{"replicas":7}}`, sub: []string{"scale"}},
-		"ownerlabel": {reason: "the owner label was changed", manager: "person", kind: mergePatch,
-			body: `{"metadata":{"labels":{"kustomize.toolkit.fluxcd.io/name":"other"}}}`},
-		"ownerlabelgone": {reason: "the owner label was removed", manager: "person", kind: mergePatch,
-			body: `{"metadata":{"labels":{"kustomize.toolkit.fluxcd.io/name":null}}}`},
-		"jsonpatch": {reason: "a field was removed", manager: "person", kind: jsonPatch,
-			body: `[{"op":"remove","path":"/spec/template/spec/containers/0/resources"}]`},
-		"mapkey": {reason: "a key of an owned map was changed", manager: "person", kind: mergePatch,
-			body: `{"spec":{"template":{"metadata":{"annotations":{"note":"changed"}}}}}`},
-		"listkey": {reason: "an owned entry of a list was removed", manager: "person", kind: strategic,
-			body: `{"spec":{"template":{"spec":{"containers":[{"name":"app","env":[{"name":"MODE","$patch":"delete"}]}]}}}}`},
-		"ssa": {reason: "another manager took a field over by force", manager: "other", kind: ssaPatch,
-			body: `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"ssa"},"spec":{"replicas":3,"selector":{"matchLabels":{"app":"ssa"}},"template":{"metadata":{"labels":{"app":"ssa"}}}}}`},
-		"samename": {reason: "our own manager's name was used for an update", manager: apply.DefaultManager, kind: mergePatch,
-			body: `{"spec":{"replicas":4}}`},
-		"managedfields": {reason: "managedFields were reset", ownership: true, manager: "person", kind: mergePatch,
-			body: `{"metadata":{"managedFields":[{}]}}`},
-		"kubectl": {reason: "kubectl edit added a field that nobody owned", ownership: true, manager: "kubectl-edit", kind: strategic,
-			body: `{"spec":{"template":{"spec":{"containers":[{"name":"app","env":[{"name":"DEBUG","value":"1"}]}]}}}}`},
+		"image": {
+			reason: "somebody set another image", manager: "person", kind: strategic,
+			body: `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"evil:1"}]}}}}`,
+		},
+		"scale": {
+			reason: "the scale subresource changes the replicas that we own", manager: "autoscaler", kind: mergePatch,
+			body: `{"spec":{"replicas":7}}`, sub: []string{"scale"},
+		},
+		"ownerlabel": {
+			reason: "the owner label was changed", manager: "person", kind: mergePatch,
+			body: `{"metadata":{"labels":{"kustomize.toolkit.fluxcd.io/name":"other"}}}`,
+		},
+		"ownerlabelgone": {
+			reason: "the owner label was removed", manager: "person", kind: mergePatch,
+			body: `{"metadata":{"labels":{"kustomize.toolkit.fluxcd.io/name":null}}}`,
+		},
+		"jsonpatch": {
+			reason: "a field was removed", manager: "person", kind: jsonPatch,
+			body: `[{"op":"remove","path":"/spec/template/spec/containers/0/resources"}]`,
+		},
+		"mapkey": {
+			reason: "a key of an owned map was changed", manager: "person", kind: mergePatch,
+			body: `{"spec":{"template":{"metadata":{"annotations":{"note":"changed"}}}}}`,
+		},
+		"listkey": {
+			reason: "an owned entry of a list was removed", manager: "person", kind: strategic,
+			body: `{"spec":{"template":{"spec":{"containers":[{"name":"app","env":[{"name":"MODE","$patch":"delete"}]}]}}}}`,
+		},
+		"ssa": {
+			reason: "another manager took a field over by force", manager: "other", kind: ssaPatch,
+			body: `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"ssa"},"spec":{"replicas":3,"selector":{"matchLabels":{"app":"ssa"}},"template":{"metadata":{"labels":{"app":"ssa"}}}}}`,
+		},
+		"samename": {
+			reason: "our own manager's name was used for an update", manager: apply.DefaultManager, kind: mergePatch,
+			body: `{"spec":{"replicas":4}}`,
+		},
+		"managedfields": {
+			reason: "managedFields were reset", ownership: true, manager: "person", kind: mergePatch,
+			body: `{"metadata":{"managedFields":[{}]}}`,
+		},
+		"kubectl": {
+			reason: "kubectl edit added a field that nobody owned", ownership: true, manager: "kubectl-edit", kind: strategic,
+			body: `{"spec":{"template":{"spec":{"containers":[{"name":"app","env":[{"name":"DEBUG","value":"1"}]}]}}}}`,
+		},
 		"deleted": {reason: "the object was deleted", delete: true},
 
-		"status": {reason: "status is not ours", manager: "controller", kind: mergePatch, silent: true,
-			body: `{"status":{"observedGeneration":1,"replicas":1}}`, sub: []string{"status"}},
-		"foreignlabel": {reason: "somebody added a label", manager: "person", kind: mergePatch, silent: true,
-			body: `{"metadata":{"labels":{"team":"blue"}}}`},
-		"foreignfield": {reason: "a webhook added a container", manager: "mesh", kind: strategic, silent: true,
-			body: `{"spec":{"template":{"spec":{"containers":[{"name":"proxy","image":"proxy:1"}]}}}}`},
-		"foreignssa": {reason: "another manager applied a field of its own", manager: "other", kind: ssaPatch, silent: true,
-			body: `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"foreignssa"},"spec":{"minReadySeconds":5}}`},
+		"status": {
+			reason: "status is not ours", manager: "controller", kind: mergePatch, silent: true,
+			body: `{"status":{"collisionCount":1}}`, sub: []string{"status"},
+		},
+		"foreignlabel": {
+			reason: "somebody added a label", manager: "person", kind: mergePatch, silent: true,
+			body: `{"metadata":{"labels":{"team":"blue"}}}`,
+		},
+		"foreignfield": {
+			reason: "a webhook added a container", manager: "mesh", kind: strategic, silent: true,
+			body: `{"spec":{"template":{"spec":{"containers":[{"name":"proxy","image":"proxy:1"}]}}}}`,
+		},
+		"foreignssa": {
+			reason: "another manager applied a field of its own", manager: "other", kind: ssaPatch, silent: true,
+			body: `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"foreignssa"},"spec":{"minReadySeconds":5}}`,
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +135,9 @@ spec:
 				t.Errorf("%s: want it put back with one request, got %v", tc.reason, requests)
 			}
 			after := w.get(ref)
-			for _, o := range []interface{ SetManagedFields([]metav1.ManagedFieldsEntry) }{before, after} {
+			for _, o := range []interface {
+				SetManagedFields([]metav1.ManagedFieldsEntry)
+			}{before, after} {
 				o.SetManagedFields(nil)
 			}
 			if want, got := before.Object["spec"], after.Object["spec"]; !equal(want, got) {

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,11 +56,15 @@ func (o Options) withDefaults() Options {
 type Action string
 
 const (
-	Created    Action = "created"
+	// Created objects did not exist before.
+	Created Action = "created"
+	// Configured objects existed and were changed.
 	Configured Action = "configured"
-	Unchanged  Action = "unchanged"
+	// Unchanged objects were as they should be.
+	Unchanged Action = "unchanged"
 	// Skipped objects were left alone on purpose; Change.Note says why.
 	Skipped Action = "skipped"
+	// Deleted objects are gone, or will be when their finalizers let them.
 	Deleted Action = "deleted"
 	// Recreated objects were deleted and created again, because a field that had to change can't.
 	Recreated Action = "recreated"
@@ -77,7 +82,7 @@ type Change struct {
 	Note string
 }
 
-// Result is what was done with a set, in the order in which it was done.
+// Result is what was done with a set, in the order in which sets are applied.
 type Result struct {
 	Changes []Change
 }
@@ -161,6 +166,7 @@ func (e *Engine) Apply(ctx context.Context, objs []*unstructured.Unstructured, o
 	}
 	r := &run{Engine: e, opts: opts, api: api{client: client, opts: opts, timeout: e.settings.RequestTimeout}, set: items, result: &Result{}}
 	err = r.phases(ctx)
+	slices.SortStableFunc(r.result.Changes, func(a, b Change) int { return compareOrder(a.Ref, b.Ref) })
 	return r.result, err
 }
 

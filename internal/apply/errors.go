@@ -13,26 +13,27 @@ import (
 type Reason string
 
 const (
-	// ReasonInvalid: the API server refuses the object as it is written.
+	// ReasonInvalid means that the API server refuses the object as it is written.
 	ReasonInvalid Reason = "InvalidObject"
-	// ReasonImmutable: a field would have to change that can't.
+	// ReasonImmutable means that a field would have to change that can't.
 	ReasonImmutable Reason = "ImmutableField"
-	// ReasonKindMissing: the cluster doesn't serve the kind.
+	// ReasonKindMissing means that the cluster doesn't serve the kind.
 	ReasonKindMissing Reason = "KindMissing"
-	// ReasonNamespaceMissing and ReasonNamespaceTerminating: there is no namespace to put the object into.
-	ReasonNamespaceMissing     Reason = "NamespaceMissing"
+	// ReasonNamespaceMissing means that there is no namespace to put the object into.
+	ReasonNamespaceMissing Reason = "NamespaceMissing"
+	// ReasonNamespaceTerminating means that the namespace to put the object into is being deleted.
 	ReasonNamespaceTerminating Reason = "NamespaceTerminating"
-	// ReasonForbidden: the identity has no right to do it.
+	// ReasonForbidden means that the identity has no right to do it.
 	ReasonForbidden Reason = "Forbidden"
-	// ReasonDenied: an admission webhook or policy refuses the object.
+	// ReasonDenied means that an admission webhook or policy refuses the object.
 	ReasonDenied Reason = "AdmissionDenied"
-	// ReasonQuota: a ResourceQuota is used up.
+	// ReasonQuota means that a ResourceQuota is used up.
 	ReasonQuota Reason = "QuotaExceeded"
-	// ReasonOwned: another owner applies the same object.
+	// ReasonOwned means that another owner applies the same object.
 	ReasonOwned Reason = "OwnedByAnother"
-	// ReasonConflict: the object changed at the same moment, again and again.
+	// ReasonConflict means that the object changed at the same moment, again and again.
 	ReasonConflict Reason = "Conflict"
-	// ReasonUnavailable: the API server, or a webhook that it asks, did not answer in time.
+	// ReasonUnavailable means that the API server, or a webhook that it asks, did not answer in time.
 	ReasonUnavailable Reason = "Unavailable"
 	// ReasonFailed is everything else.
 	ReasonFailed Reason = "ApplyFailed"

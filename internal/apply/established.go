@@ -2,29 +2,31 @@ package apply
 
 import (
 	"context"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
-
-	"github.com/slipway-dev/slipway/internal/health"
 )
 
-// established waits for a moment until the cluster serves the kinds of the CRDs that were written.
+// established waits for a moment until the cluster serves the kinds of the CRDs that were written. For those that were written
+// before and are seen not to be established there is no wait.
 func (r *run) established(ctx context.Context, items []*item) error {
-	open := pick(items, func(it *item) bool { return it.ref.GroupKind() == crdKind && it.stance.writing() })
+	crds := pick(items, func(it *item) bool { return it.ref.GroupKind() == crdKind })
+	written := pick(crds, func(it *item) bool { return it.stance.writing() })
+	open := pick(crds, func(it *item) bool { return it.stance == settled && it.known.Unhealthy() })
+	if len(written) > 0 {
+		_ = wait.PollUntilContextTimeout(ctx, lookEvery/2, r.settings.Patience, true, func(ctx context.Context) (bool, error) {
+			written = pick(written, func(it *item) bool { return !r.serves(ctx, it) })
+			return len(written) == 0, nil
+		})
+		r.clients.Invalidate()
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("wait for CRDs: %w", err)
+	}
+	open = append(open, written...)
 	if len(open) == 0 {
 		return nil
-	}
-	err := wait.PollUntilContextTimeout(ctx, lookEvery/2, r.settings.Patience, true, func(ctx context.Context) (bool, error) {
-		open = pick(open, func(it *item) bool { return !r.serves(ctx, it) })
-		return len(open) == 0, nil
-	})
-	r.clients.Invalidate()
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
 	}
 	waiting := make([]Wait, len(open))
 	for i, it := range open {
@@ -37,8 +39,8 @@ func (r *run) established(ctx context.Context, items []*item) error {
 func (r *run) serves(ctx context.Context, it *item) bool {
 	if m, ok := r.memory.get(it.ref); ok {
 		s, exists, watched := r.observer.Get(it.ref)
-		if watched && exists && !m.behind(s) && s.Health.State != "" {
-			return s.Health.State == health.Healthy
+		if watched && exists && !m.behind(s) && (s.Healthy() || s.Unhealthy()) {
+			return s.Healthy()
 		}
 	}
 	crd, err := r.body(ctx, it.mapping, it.ref)

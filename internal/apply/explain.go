@@ -68,8 +68,7 @@ func (a *api) classify(it *item, verb string, err error) (Reason, string) {
 	case immutable(err):
 		return ReasonImmutable, fmt.Sprintf("needs a change of a field that can't be changed: set spec.force of the Kustomization, or the annotation %s: enabled "+
 			"on the object, to have it deleted and created again, or give it another name: %s", annotationForce, said)
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), strings.Contains(said, "not declared in schema"),
-		strings.Contains(said, "failed to create typed patch object"), apierrors.IsRequestEntityTooLargeError(err):
+	case malformed(err), apierrors.IsRequestEntityTooLargeError(err):
 		return ReasonInvalid, "is not valid: correct it: " + said
 	case apierrors.IsNotFound(err):
 		return ReasonKindMissing, fmt.Sprintf("is of a kind that the cluster no longer serves (%s): install its CRD again: %s", it.ref.GroupVersionKind(), said)
@@ -128,6 +127,21 @@ func immutable(err error) bool {
 	return false
 }
 
+// malformed tells whether the API server refuses the object as it is written. Where it fails to read it at all, it calls that an error of
+// its own.
+func malformed(err error) bool {
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		return true
+	}
+	said := message(err)
+	for _, sign := range []string{"not declared in schema", "failed to create typed patch object", "error decoding from json", "unable to convert unstructured object"} {
+		if strings.Contains(said, sign) {
+			return true
+		}
+	}
+	return false
+}
+
 func missingNamespace(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
@@ -155,7 +169,7 @@ func transient(err error) bool {
 // fields are told.
 func withoutData(it *item, text string, err error) string {
 	var status apierrors.APIStatus
-	if errors.As(err, &status) && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || strings.Contains(message(err), "schema")) {
+	if errors.As(err, &status) && malformed(err) {
 		return "is not valid (what the API server said is not shown, as it may quote the data)" + fieldsOf(status.Status().Details)
 	}
 	return hide(it, text)

@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -57,7 +56,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.clients = clients
-	w.pool = observe.New(clients, observe.Options{Assess: assess, NeedsBody: needsBody})
+	w.pool = observe.New(clients, observe.Options{Assess: health.Assess, NeedsBody: health.NeedsBody})
 	t.Cleanup(w.pool.Close)
 	w.pool.Subscribe(func(e observe.Event) {
 		w.mu.Lock()
@@ -76,22 +75,6 @@ func (w *world) restart() {
 		Now:      func() time.Time { return w.clock },
 	})
 }
-
-// assess is a stand-in for the health of kinds that these tests wait for.
-func assess(obj *unstructured.Unstructured) health.Verdict {
-	if obj.GetKind() != "CustomResourceDefinition" {
-		return health.Verdict{State: health.Healthy}
-	}
-	conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
-	for _, c := range conditions {
-		if f := c.(map[string]any); f["type"] == "Established" && f["status"] == "True" {
-			return health.Verdict{State: health.Healthy}
-		}
-	}
-	return health.Verdict{State: health.Progressing}
-}
-
-func needsBody(gvk schema.GroupVersionKind) bool { return gvk.Kind == "CustomResourceDefinition" }
 
 func (w *world) options() apply.Options { return apply.Options{Owner: w.owner} }
 

@@ -31,6 +31,8 @@ type item struct {
 	stance stance
 	// known is what the watch said of the object when the phase began.
 	known observe.State
+	// watched says that the watch would know of the object.
+	watched bool
 	// remembered is what we did with it last.
 	remembered record
 	// replace says that a field has to change that can't, and that the object may be deleted for it.

@@ -36,9 +36,14 @@ func (e *Engine) Plan(ctx context.Context, objs []*unstructured.Unstructured, op
 		return nil, err
 	}
 	r := &run{Engine: e, opts: opts, api: api{client: client, opts: opts, timeout: e.settings.RequestTimeout}, set: items, result: &Result{}}
-	plan := make(map[*item]PlannedChange, len(items))
+	plan, unplaced := make(map[*item]PlannedChange, len(items)), make(map[*item]*Error)
+	for _, it := range items {
+		if err := it.place(r.clients); err != nil {
+			unplaced[it] = err
+		}
+	}
 	err = r.each(items, func(it *item) *Error {
-		p, err := r.plan(ctx, it)
+		p, err := r.plan(ctx, it, unplaced[it])
 		if err == nil {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -55,12 +60,12 @@ func (e *Engine) Plan(ctx context.Context, objs []*unstructured.Unstructured, op
 	return out, err
 }
 
-func (r *run) plan(ctx context.Context, it *item) (PlannedChange, *Error) {
-	if err := it.place(r.clients); err != nil {
-		if _, defined := r.definition(it); defined && err.Reason == ReasonKindMissing {
+func (r *run) plan(ctx context.Context, it *item, unplaced *Error) (PlannedChange, *Error) {
+	if unplaced != nil {
+		if _, defined := r.definition(it); defined && unplaced.Reason == ReasonKindMissing {
 			return r.planned(it, Created, nil, it.obj, "its kind is defined in the same set")
 		}
-		return PlannedChange{}, err
+		return PlannedChange{}, unplaced
 	}
 	live, err := r.body(ctx, it.mapping, it.ref)
 	if apierrors.IsNotFound(err) {

@@ -49,7 +49,7 @@ func (r *run) prove(ctx context.Context, items []*item, first *item) error {
 			return r.proveReplacement(ctx, it)
 		}
 		if err != nil {
-			return r.explain(it, "patch", err)
+			return r.refused(it, err)
 		}
 		if it.stance == probe {
 			r.settle(it, got)

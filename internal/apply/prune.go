@@ -41,6 +41,7 @@ func (e *Engine) Prune(ctx context.Context, refs []kube.Ref, opts Options) ([]Ch
 			failed = append(failed, Errors(r.each(tier, func(it *item) *Error { return r.prune(ctx, it) }))...)
 		}
 	}
+	slices.SortStableFunc(r.result.Changes, func(a, b Change) int { return compareOrder(b.Ref, a.Ref) })
 	return r.result.Changes, joined(failed)
 }
 

@@ -33,27 +33,37 @@ func TestPrune(t *testing.T) {
 		request map[string]int
 	}{
 		"ours": {reason: "what is ours and watched goes with one request", want: apply.Deleted, request: map[string]int{"DELETE": 1}},
-		"ours, not watched": {reason: "what isn't watched is looked at first", unseen: true, want: apply.Deleted,
-			request: map[string]int{"GET": 1, "DELETE": 1}},
-		"gone": {reason: "what is gone needs no pruning", want: apply.Skipped, says: "gone",
-			change: func(w *world, ref kube.Ref) { w.deleteNow(ref) }},
-		"stolen": {reason: "what another owner has taken stays", want: apply.Skipped, says: "blog", exists: true,
+		"ours, not watched": {
+			reason: "what isn't watched is looked at first", unseen: true, want: apply.Deleted,
+			request: map[string]int{"GET": 1, "DELETE": 1},
+		},
+		"gone": {
+			reason: "what is gone needs no pruning", want: apply.Skipped, says: "gone",
+			change: func(w *world, ref kube.Ref) { w.deleteNow(ref) },
+		},
+		"stolen": {
+			reason: "what another owner has taken stays", want: apply.Skipped, says: "blog", exists: true,
 			change: func(w *world, ref kube.Ref) {
 				other := w.owner
 				other.Name = "blog"
 				if _, err := w.otherEngine().Apply(w.t.Context(), objectsOf(w.configMap(ref.Name, nil)), apply.Options{Owner: other}); err != nil {
 					w.t.Fatal(err)
 				}
-			}},
-		"unlabelled": {reason: "what has no owner labels any more stays", want: apply.Skipped, says: "labels", exists: true,
+			},
+		},
+		"unlabelled": {
+			reason: "what has no owner labels any more stays", want: apply.Skipped, says: "labels", exists: true,
 			change: func(w *world, ref kube.Ref) {
 				w.someoneElse(ref, "person", mergePatch, `{"metadata":{"labels":null}}`)
-			}},
+			},
+		},
 		"kept": {reason: "prune: disabled in the set keeps it", note: true, want: apply.Skipped, says: "prune", exists: true},
-		"kept later": {reason: "prune: disabled in the cluster keeps it", want: apply.Skipped, says: "prune", exists: true,
+		"kept later": {
+			reason: "prune: disabled in the cluster keeps it", want: apply.Skipped, says: "prune", exists: true,
 			change: func(w *world, ref kube.Ref) {
 				w.someoneElse(ref, "person", mergePatch, `{"metadata":{"annotations":{"kustomize.toolkit.fluxcd.io/prune":"disabled"}}}`)
-			}},
+			},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -45,7 +45,10 @@ func (r *run) proveReplacement(ctx context.Context, it *item) *Error {
 	if err != nil && strings.Contains(message(err), "already allocated") {
 		return nil // by the very object that goes
 	}
-	return r.explain(it, "patch", err)
+	if err == nil {
+		return nil
+	}
+	return r.refused(it, err)
 }
 
 // recreate deletes the object and creates it anew. An object that doesn't go soon has to be waited for.
@@ -75,15 +78,19 @@ func (r *run) gone(ctx context.Context, it *item, uid types.UID) *Error {
 	var last *metav1.PartialObjectMetadata
 	var problem error
 	err := wait.PollUntilContextTimeout(ctx, lookEvery, r.settings.Patience, true, func(ctx context.Context) (bool, error) {
-		last, problem = r.head(ctx, it.mapping, it.ref)
-		return apierrors.IsNotFound(problem) || problem == nil && last.UID != uid, nil
+		live, err := r.head(ctx, it.mapping, it.ref)
+		if err == nil {
+			last = live
+		}
+		problem = err
+		return apierrors.IsNotFound(err) || err == nil && live.UID != uid, nil
 	})
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return r.explain(it, "delete", ctx.Err())
-	case problem != nil:
+	case last == nil:
 		return r.explain(it, "get", problem)
 	}
 	return &Error{Reason: ReasonImmutable, Ref: it.ref, Message: "is being deleted, to be created again", wait: deletionOf(last)}

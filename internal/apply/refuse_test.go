@@ -85,7 +85,7 @@ func TestRefusals(t *testing.T) {
 			set: func(w *world) []*unstructured.Unstructured {
 				return objectsOf(w.deployment("bad", "app:1"))
 			},
-			want: apply.ReasonNamespaceTerminating, ref: "Deployment/bad", says: []string{"being deleted", "wait"},
+			want: apply.ReasonNamespaceTerminating, ref: "ConfigMap/good", says: []string{"being deleted", "wait"},
 		},
 		"immutable": {
 			reason: "a field can't be changed",
@@ -101,12 +101,12 @@ func TestRefusals(t *testing.T) {
 		"forbidden": {
 			reason: "the service account has no rights",
 			set: func(w *world) []*unstructured.Unstructured {
-				return objectsOf(w.deployment("bad", "app:1"))
+				return objectsOf(w.deployment("bad", "app:1"), w.deployment("bad2", "app:1"))
 			},
 			change: func(o *apply.Options) {
 				o.Identity = kube.Identity{Namespace: o.Owner.Namespace, ServiceAccount: "nobody"}
 			},
-			want: apply.ReasonForbidden, ref: "Deployment/bad",
+			want: apply.ReasonForbidden, ref: "Deployment/bad2",
 			says: []string{"/nobody may not patch deployments", `apiGroups ["apps"]`, `resources ["deployments"]`, "Role"},
 		},
 		"quota": {
@@ -296,5 +296,14 @@ func (w *world) grant(account string, rules []rbacv1.PolicyRule) {
 		client := w.clientOf(account)
 		_, err := client.Metadata.Resource(configMaps).Namespace(w.env.Namespace).List(w.t.Context(), metav1.ListOptions{})
 		return err == nil
+	})
+}
+
+// grantAll makes a service account the administrator of the test's namespace, who may pass on only what he has.
+func (w *world) grantAll(account string) {
+	w.t.Helper()
+	w.grant(account, []rbacv1.PolicyRule{
+		{APIGroups: []string{"", "apps"}, Resources: []string{"*"}, Verbs: []string{"*"}},
+		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"roles", "rolebindings"}, Verbs: []string{"get", "list", "watch", "create", "patch", "delete"}},
 	})
 }

@@ -39,7 +39,7 @@ func (s stance) writing() bool { return s == restore || s == change || s == crea
 func (r *run) look(it *item) {
 	m, remembered := r.memory.get(it.ref)
 	s, exists, watched := r.observer.Get(it.ref)
-	it.known, it.remembered = s, m
+	it.known, it.watched, it.remembered = s, watched, m
 	it.fresh = r.born(it)
 	same := remembered && m.desired == it.desired && !m.skipped
 	switch {
@@ -89,7 +89,7 @@ func (r *run) untouched(it *item, exists, watched bool) bool {
 
 // taken tells whether another owner applied the object after we did. To take it back would start a fight that nobody wins.
 func (r *run) taken(s observe.State, m record) bool {
-	return s.Owner != "" && s.Owner != r.opts.Owner.key() && s.UID == m.uid && !m.behind(s)
+	return r.opts.Owner.Group == DefaultGroup && s.Owner != "" && s.Owner != r.opts.Owner.key() && s.UID == m.uid && !m.behind(s)
 }
 
 // born tells whether the item can't exist because its namespace or its kind was created by this run.

@@ -18,6 +18,9 @@ func (r *run) takeBack(ctx context.Context, cause error) error {
 	if after := orWait(cause); errors.As(after, new(*Incomplete)) {
 		return after
 	}
+	if !refusal(cause) {
+		return cause // nobody said no: the next attempt goes on from here
+	}
 	r.setCareful(r.opts.Owner, true)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
@@ -34,4 +37,9 @@ func (r *run) takeBack(ctx context.Context, cause error) error {
 		r.result.Changes = slices.DeleteFunc(r.result.Changes, func(o Change) bool { return o.Ref == c.Ref })
 	}
 	return cause
+}
+
+// refusal tells whether an error says that an object was refused, and not only that there was no answer.
+func refusal(err error) bool {
+	return slices.ContainsFunc(Errors(err), func(e *Error) bool { return e.Reason != ReasonUnavailable && e.Reason != ReasonConflict })
 }

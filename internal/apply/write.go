@@ -153,7 +153,7 @@ func (r *run) actionOf(it *item, got answer) Action {
 		return Unchanged
 	}
 	same := it.remembered.desired == it.desired && it.remembered.owned == now.Owned && it.remembered.uid == now.UID
-	drifted := it.known.UID != "" && it.known.Owned != it.remembered.owned
+	drifted := it.watched && it.known.Owned != it.remembered.owned
 	if same && !drifted {
 		return Unchanged
 	}

@@ -133,7 +133,8 @@ func (c *Clients) Get(ctx context.Context, id Identity, ref Ref) (*unstructured.
 	return cl.Dynamic.Resource(m.Resource).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 }
 
-// Invalidate makes the next Mapping of an unknown kind ask the cluster at once. Call it when a CRD has appeared.
+// Invalidate says that the cluster serves other kinds than before, or the same ones otherwise: the next Mapping asks. Call it when a
+// CRD has come, changed or gone.
 func (c *Clients) Invalidate() { c.mapper.invalidate() }
 
 // Mapper returns the shared mapping in the form that Kubernetes' libraries want.

@@ -13,9 +13,13 @@ import (
 	"k8s.io/client-go/restmapper"
 )
 
-// rediscoverEvery bounds how often an unknown kind makes us ask the cluster what it serves. A set that waits for its CRD asks
-// again and again; one answer costs the API server a few hundred kilobytes.
-const rediscoverEvery = 3 * time.Second
+const (
+	// rediscoverEvery bounds how often an unknown kind makes us ask the cluster what it serves. A set that waits for its CRD
+	// asks again and again; one answer costs the API server a few hundred kilobytes.
+	rediscoverEvery = 3 * time.Second
+	// refreshEvery bounds how often we ask because CRDs have changed, where what is known might still do.
+	refreshEvery = 500 * time.Millisecond
+)
 
 // served is what a cluster says it serves. Groups that could not be asked (an aggregated API server that is down) are in
 // failed: nothing may be concluded from their absence.
@@ -32,6 +36,8 @@ type mapper struct {
 	mu      sync.Mutex
 	current *served
 	asked   time.Time
+	// dirty says that what the cluster serves has changed since.
+	dirty bool
 }
 
 var _ meta.RESTMapper = (*mapper)(nil)
@@ -109,21 +115,30 @@ func (m *mapper) ask(group string, question func(*served) error) error {
 func (m *mapper) load(stale *served) (s *served, fresh bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.current != nil && (m.current != stale || m.now().Sub(m.asked) < rediscoverEvery) {
+	if m.current != nil && !m.due(stale) {
 		return m.current, false, nil
 	}
 	s, err = m.discover()
 	if err != nil {
 		return nil, false, err
 	}
-	m.current, m.asked = s, m.now()
+	m.current, m.asked, m.dirty = s, m.now(), false
 	return s, true, nil
+}
+
+// due tells whether the cluster has to be asked again. It needs m.mu held.
+func (m *mapper) due(stale *served) bool {
+	since := m.now().Sub(m.asked)
+	if m.current == stale {
+		return m.dirty || since >= rediscoverEvery
+	}
+	return m.dirty && since >= refreshEvery
 }
 
 func (m *mapper) invalidate() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asked = time.Time{}
+	m.dirty = true
 }
 
 // The methods below make the mapper a meta.RESTMapper for Kubernetes' own libraries.

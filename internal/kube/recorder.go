@@ -64,6 +64,12 @@ func NewRecorder(events typedcorev1.EventsGetter, scheme *runtime.Scheme, compon
 	}
 }
 
+// WithClock makes the recorder take the time from now.
+func (r *Recorder) WithClock(now func() time.Time) *Recorder {
+	r.now = now
+	return r
+}
+
 // Event records that something happened to an object. Keys of details without a "/" are put under the object's API group:
 // "revision" becomes "kustomize.toolkit.fluxcd.io/revision". The same event again within five minutes only counts; after
 // that it raises the count of the Event written before.
@@ -160,12 +166,13 @@ func identity(e *corev1.Event) string {
 
 // Start writes what is recorded until the context ends, and then what is left, for at most ten seconds.
 func (r *Recorder) Start(ctx context.Context) error {
+	writing := context.WithoutCancel(ctx) // an event that was taken from the queue is written
 	for {
 		select {
 		case e := <-r.queue:
-			r.write(ctx, e)
+			r.write(writing, e)
 		case <-ctx.Done():
-			r.drain(context.WithoutCancel(ctx))
+			r.drain(writing)
 			return nil
 		}
 	}

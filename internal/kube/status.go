@@ -13,8 +13,8 @@ import (
 
 // PatchStatus brings the status of an object from that of before to that of after: nothing when they are equal, else one merge
 // patch on the status subresource, written as fieldOwner. There is no optimistic lock on the resource version: whoever calls
-// owns the status alone. The patch names the object's UID, so that it never lands on a namesake created meanwhile; the API
-// server answers that with a conflict. What the server returns is stored in after.
+// owns the status alone. The patch names the object's UID, so that the API server refuses it for a namesake created meanwhile. What
+// the server returns is stored in after.
 func PatchStatus(ctx context.Context, c client.Client, before, after client.Object, fieldOwner string) error {
 	old, err := statusOf(before)
 	if err != nil {

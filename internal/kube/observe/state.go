@@ -25,8 +25,12 @@ const (
 
 	// Disabled is the value of AnnotationPrune and AnnotationReconcile that means something.
 	Disabled = "disabled"
-	// The values of AnnotationSSA.
-	SSAMerge, SSAIfNotPresent, SSAIgnore = "Merge", "IfNotPresent", "Ignore"
+	// SSAMerge, a value of AnnotationSSA, leaves alone what kubectl added to the object.
+	SSAMerge = "Merge"
+	// SSAIfNotPresent, a value of AnnotationSSA, has the object created and never changed.
+	SSAIfNotPresent = "IfNotPresent"
+	// SSAIgnore, a value of AnnotationSSA, has the object left alone.
+	SSAIgnore = "Ignore"
 )
 
 // State is all that is kept of an object.
@@ -49,6 +53,12 @@ type State struct {
 	Deleting bool
 	Health   health.Verdict
 }
+
+// Unhealthy tells whether the object is known not to be healthy. Where no health is kept it is not known.
+func (s State) Unhealthy() bool { return s.Health.State != "" && s.Health.State != health.Healthy }
+
+// Healthy tells whether the object is known to be healthy.
+func (s State) Healthy() bool { return s.Health.State == health.Healthy }
 
 // differs tells whether somebody may have to act on the difference. Resource version and generation alone don't count.
 func (s State) differs(o State) bool {
