@@ -198,7 +198,8 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Opti
 	if err := delivery.SetupGitRepository(mgr, git, store, sourceEvents, gitOpts); err != nil {
 		return err
 	}
-	for _, r := range []manager.Runnable{leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, git.Close)), artifacts(opts.ArtifactAddress, store)} {
+	definitions := func(ctx context.Context) error { return clients.WatchDefinitions(ctx, kustomizations.KindsChanged) }
+	for _, r := range []manager.Runnable{leading(definitions), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, git.Close)), artifacts(opts.ArtifactAddress, store)} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("register: %w", err)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -35,17 +36,30 @@ func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
 	if err != nil {
 		return t.fail(ctx, buildReason(err), err)
 	}
+	rules, err := health.Compile(t.obj.Spec.HealthCheckExprs)
+	if err != nil {
+		return t.block(ctx, stalledBy(meta.InvalidCELExpressionReason, err.Error()))
+	}
+	before := t.entry.past
 	next := t.remember(built)
+	next.rules = rules
 	if err := t.intend(ctx, next.refs); err != nil {
 		return ctrl.Result{}, err
 	}
-	changes, result, err := t.applyAndPrune(ctx, built, next)
+	changes, result, err := t.applyAndPrune(ctx, t.undone(before, built.Objects), next)
 	if err != nil || result != nil {
 		return *result, err
 	}
 	t.announce(changes)
+	for _, ref := range t.entry.contest.restored(changes, t.opts.Clock.Now()) {
+		t.event(reasonContested, fmt.Sprintf("%s was put back %d times in a row: something else keeps changing it, and it is put back less and less often now. "+
+			"Its managedFields name who; leave the field out of the source, or stop the other one", ref.Subject(), contestRounds), true)
+	}
 	return t.await(ctx, changes)
 }
+
+// reasonContested is the reason of the event that tells of a contest.
+const reasonContested = "DriftContested"
 
 // remember notes what this attempt is made of.
 func (t *task) remember(built *build.Result) *past {
@@ -60,7 +74,7 @@ func (t *task) remember(built *build.Result) *past {
 	}
 	t.entry.past = &past{
 		generation: t.obj.Generation, vars: t.vars.digest(), revision: t.in.artifact.Revision, artifact: t.in.artifact.Digest,
-		reads: built.Reads, digest: digestOf(built.Objects), refs: refs, ended: now, looked: now,
+		reads: built.Reads, digest: digestOf(built.Objects), refs: refs, ended: now, looked: now, transient: transients(built.Objects),
 	}
 	t.obj.Status.LastAttemptedRevision = t.in.artifact.Revision
 	return t.entry.past
@@ -96,12 +110,12 @@ func (t *task) intend(ctx context.Context, refs []kube.Ref) error {
 }
 
 // applyAndPrune returns the changes, or how the reconcile ends because they could not all be made.
-func (t *task) applyAndPrune(ctx context.Context, built *build.Result, next *past) ([]apply.Change, *ctrl.Result, error) {
+func (t *task) applyAndPrune(ctx context.Context, objs []*unstructured.Unstructured, next *past) ([]apply.Change, *ctrl.Result, error) {
 	opts := t.applyOptions()
 	if err := t.watch(ctx, next); err != nil {
 		return nil, &ctrl.Result{}, err
 	}
-	result, err := t.applier.Apply(ctx, built.Objects, opts)
+	result, err := t.applier.Apply(ctx, objs, opts)
 	if err != nil {
 		t.announce(result.Changes)
 		end, err := t.unfinished(ctx, next, err)

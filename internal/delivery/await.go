@@ -28,10 +28,11 @@ const (
 func (t *task) await(ctx context.Context, changes []apply.Change) (ctrl.Result, error) {
 	refs := t.judged()
 	if len(refs) == 0 {
-		return t.succeed(ctx, changes)
+		return t.succeed(ctx, changed(changes))
 	}
-	t.entry.wait = &wait{refs: refs, started: t.started, deadline: t.started.Add(t.obj.GetTimeout()), state: waitOpen}
-	t.changed = len(changes) > 0
+	t.entry.wait = &wait{
+		refs: refs, started: t.started, deadline: t.started.Add(t.obj.GetTimeout()), state: waitOpen, changed: changed(changes),
+	}
 	return t.judge(ctx)
 }
 
@@ -73,8 +74,12 @@ func (t *task) judge(ctx context.Context) (ctrl.Result, error) {
 	w, now := t.entry.wait, t.opts.Clock.Now()
 	held := t.held(ctx, w.refs)
 	if len(held) == 0 {
-		w.state = waitSettled
-		return t.succeed(ctx, nil)
+		if w.state == waitSettled && !t.facts.requested && !t.facts.revision {
+			return t.again(), nil
+		}
+		news := w.changed
+		w.state, w.changed = waitSettled, false
+		return t.succeed(ctx, news)
 	}
 	if w.state == waitSettled {
 		w.state, w.started, w.deadline, w.announced = waitOpen, now, now.Add(t.obj.GetTimeout()), true
@@ -131,8 +136,10 @@ func (t *task) held(ctx context.Context, refs []kube.Ref) []holdup {
 		state, exists, watched := t.watcher.Get(ref)
 		verdict := state.Health
 		switch {
-		case !watched:
+		case !watched, exists && t.entry.past.rules.Has(ref.GroupKind()):
 			verdict = t.ask(ctx, ref)
+		case !exists && t.done(t.entry.past, ref):
+			continue
 		case !exists:
 			verdict = health.Verdict{State: health.Progressing, Message: "does not exist"}
 		case !t.applier.InSync(ref) && t.applied(ref):

@@ -7,6 +7,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/kustomize"
 	"github.com/fluxcd/pkg/apis/meta"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,7 +17,7 @@ import (
 // that a fix is applied at once.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	good := map[string]string{"deploy/a.yaml": configMapFile("a", "1")}
+	good := map[string]string{"deploy/a.yaml": configMapFile("a", "1"), "deploy/web.yaml": deploymentFile("web", "web:1")}
 	for name, tc := range map[string]struct {
 		files  map[string]string
 		remove []string
@@ -32,18 +33,13 @@ func TestBadInput(t *testing.T) {
 			reason: meta.ReconciliationFailedReason, says: []string{"Widget"},
 		},
 		"immutable field": {
-			files: map[string]string{"deploy/a.yaml": configMapFile("a", "2"), "deploy/job.yaml": strings.Replace(serviceFile("svc"), "clusterIP: None", "clusterIP: 10.0.0.77", 1)},
-			// The Service below exists as headless: its address can't change.
-			reason: meta.ReconciliationFailedReason, says: []string{"Service", "force"},
+			files:  map[string]string{"deploy/a.yaml": configMapFile("a", "2"), "deploy/web.yaml": otherSelector("web")},
+			reason: meta.ReconciliationFailedReason, says: []string{"Deployment", "immutable", "force"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			if name == "immutable field" {
-				good := map[string]string{"deploy/a.yaml": configMapFile("a", "1"), "deploy/job.yaml": serviceFile("svc")}
-				w.commit(good)
-			}
 			first := w.commit(good)
 			w.source()
 			ks := w.kustomization("shop", in("./deploy"))
@@ -67,7 +63,7 @@ func TestBadInput(t *testing.T) {
 			w.value("a", "1")
 
 			fixed := w.commit(map[string]string{"deploy/a.yaml": configMapFile("a", "3"), "deploy/b.yaml": configMapFile("b", "1"),
-				"deploy/job.yaml": serviceFile("svc"), "deploy/kustomization.yaml": "resources: [a.yaml, b.yaml, job.yaml]\n"})
+				"deploy/web.yaml": deploymentFile("web", "web:2"), "deploy/kustomization.yaml": "resources: [a.yaml, b.yaml, web.yaml]\n"})
 			w.fetch()
 			w.applied(ks, fixed)
 			w.value("a", "3")
@@ -75,22 +71,23 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-func serviceFile(name string) string {
-	return "apiVersion: v1\nkind: Service\nmetadata:\n  name: " + name + "\nspec:\n  clusterIP: None\n  ports: [{port: 80}]\n"
+// otherSelector is deploymentFile with another selector, which a Deployment can't change.
+func otherSelector(name string) string {
+	return strings.ReplaceAll(deploymentFile(name, "web:2"), "{app: "+name+"}", "{app: other}")
 }
 
 func TestForceReplacesWhatIsImmutable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	first := w.commit(map[string]string{"svc.yaml": serviceFile("svc")})
+	first := w.commit(map[string]string{"web.yaml": deploymentFile("web", "web:1")})
 	w.source()
 	ks := w.kustomization("shop", func(k *kustomizev1.Kustomization) { k.Spec.Force = true })
 	w.applied(ks, first)
-	second := w.commit(map[string]string{"svc.yaml": strings.Replace(serviceFile("svc"), "  clusterIP: None\n", "  type: ClusterIP\n  clusterIP: 10.0.0.78\n", 1)})
+	second := w.commit(map[string]string{"web.yaml": otherSelector("web")})
 	w.fetch()
 	w.applied(ks, second)
-	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "svc", Namespace: w.Namespace}}
-	until(w, svc, "it was made anew", func() bool { return svc.Spec.ClusterIP == "10.0.0.78" })
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: w.Namespace}}
+	until(w, d, "it was made anew", func() bool { return d.Spec.Selector.MatchLabels["app"] == "other" })
 }
 
 func TestUnsupportedFieldsAreRefused(t *testing.T) {
@@ -143,4 +140,39 @@ func TestServiceAccountDecidesWhatIsAllowed(t *testing.T) {
 	}
 	w.gone(ks) // it must not hang on an account that is gone
 	w.value("a", "1")
+}
+
+func TestKindThatAppearsLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	group := strings.ReplaceAll(w.Namespace, "-", "") + ".example"
+	definition := strings.ReplaceAll(`apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: widgets.GROUP
+spec:
+  group: GROUP
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}
+`, "GROUP", group)
+	revision := w.commit(map[string]string{
+		"widget/w.yaml": "apiVersion: " + group + "/v1\nkind: Widget\nmetadata: {name: w}\n", "definition/crd.yaml": definition,
+	})
+	w.source()
+	widget := w.kustomization("widget", in("./widget"))
+	w.refused(widget, meta.ReconciliationFailedReason)
+	definitions := w.kustomization("definition", in("./definition"))
+	w.applied(definitions, revision)
+	w.applied(widget, revision) // at once, although its interval is an hour
+
+	together := w.kustomization("together", func(k *kustomizev1.Kustomization) { k.Spec.NamePrefix = "" })
+	if message := w.refused(together, meta.ReconciliationFailedReason); !strings.Contains(message, "another") && !strings.Contains(message, "Kustomization") {
+		t.Errorf("the message must name the other owner: %q", message)
+	}
 }

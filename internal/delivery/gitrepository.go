@@ -46,6 +46,8 @@ type GitRepositoryOptions struct {
 	Advertise string
 	// Concurrent is how many repositories are fetched at once. Default: 4.
 	Concurrent int
+	// Limits bound what one repository may cost.
+	Limits source.Limits
 	// Stored is told of each artifact that came into the store, so that what waits for it goes on.
 	Stored func(ctx context.Context, kind string, key types.NamespacedName)
 	// Clock is the time; tests set it.
@@ -157,7 +159,11 @@ func (f *fetch) step(ctx context.Context) (ctrl.Result, error) {
 	}
 	snapshot, err := f.fetch(ctx, f.obj.Spec.Reference)
 	f.poll.generation, f.poll.next = f.obj.Generation, f.started.Add(spread(f.obj.Spec.Interval.Duration))
-	if err != nil {
+	var typed *source.Error
+	switch {
+	case errors.As(err, &typed) && typed.Permanent():
+		return ctrl.Result{}, f.stall(ctx, typed.Reason, err)
+	case err != nil:
 		return f.fail(ctx, err)
 	}
 	if err := f.succeed(ctx, snapshot); err != nil {
@@ -182,7 +188,7 @@ func (f *fetch) fetch(ctx context.Context, ref *sourcev1.GitRepositoryRef) (*sou
 	if artifact := f.obj.GetArtifact(); previous == "" && artifact != nil {
 		previous = artifact.Digest
 	}
-	return f.git.Fetch(ctx, source.GitRequest{URL: f.obj.Spec.URL, Ref: ref, Ignore: f.obj.Spec.Ignore, Auth: auth}, previous)
+	return f.git.Fetch(ctx, source.GitRequest{URL: f.obj.Spec.URL, Ref: ref, Ignore: f.obj.Spec.Ignore, Auth: auth, Limits: f.opts.Limits}, previous)
 }
 
 func (f *fetch) auth(ctx context.Context) (source.Auth, error) {
@@ -292,6 +298,7 @@ func (f *fetch) fail(ctx context.Context, err error) (ctrl.Result, error) {
 // stall records that only a change of the spec helps.
 func (f *fetch) stall(ctx context.Context, reason string, err error) error {
 	fresh := f.condition(meta.ReadyCondition, metav1.ConditionFalse, reason, err.Error())
+	apimeta.RemoveStatusCondition(&f.obj.Status.Conditions, sourcev1.FetchFailedCondition)
 	f.condition(meta.StalledCondition, metav1.ConditionTrue, reason, err.Error())
 	apimeta.RemoveStatusCondition(&f.obj.Status.Conditions, meta.ReconcilingCondition)
 	f.obj.Status.ObservedGeneration = f.obj.Generation

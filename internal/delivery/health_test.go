@@ -7,9 +7,12 @@ import (
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/kustomize"
 	"github.com/fluxcd/pkg/apis/meta"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -167,4 +170,63 @@ func TestHealthChecksOfObjectsThatOthersOwn(t *testing.T) {
 	})
 	w.rollOut("foreign")
 	w.applied(ks, revision)
+}
+
+func TestHealthCheckExpressions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	revision := w.commit(map[string]string{"a.yaml": configMapFile("a", "0")})
+	w.source()
+	ks := w.kustomization("shop", waiting(10*time.Minute), func(k *kustomizev1.Kustomization) {
+		k.Spec.HealthCheckExprs = []kustomize.CustomHealthCheck{{
+			APIVersion: "v1", Kind: "ConfigMap",
+			HealthCheckExpressions: kustomize.HealthCheckExpressions{Current: "has(data.blessed)"},
+		}}
+	})
+	until(w, ks, "it says what it waits for", func() bool {
+		c := apimeta.FindStatusCondition(ks.Status.Conditions, meta.ReconcilingCondition)
+		return c != nil && strings.Contains(c.Message, "ConfigMap/"+w.Namespace+"/a")
+	})
+	a := w.configMap("a")
+	until(w, a, "it is applied", func() bool { return true })
+	update(w, a, func(cm *corev1.ConfigMap) { cm.Data["blessed"] = "yes" })
+	w.applied(ks, revision)
+
+	bad := w.kustomization("bad", func(k *kustomizev1.Kustomization) {
+		k.Spec.NamePrefix = "bad-"
+		k.Spec.HealthCheckExprs = []kustomize.CustomHealthCheck{{
+			APIVersion: "v1", Kind: "ConfigMap",
+			HealthCheckExpressions: kustomize.HealthCheckExpressions{Current: "this is (not CEL"},
+		}}
+	})
+	w.refused(bad, meta.InvalidCELExpressionReason)
+	if !apimeta.IsStatusConditionTrue(bad.Status.Conditions, meta.StalledCondition) {
+		t.Error("only a person can correct an expression: it must be Stalled")
+	}
+}
+
+func TestJobThatRemovesItselfIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	job := "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: once\nspec:\n  ttlSecondsAfterFinished: 1\n  template:\n    spec:\n" +
+		"      restartPolicy: Never\n      containers: [{name: app, image: \"once:1\"}]\n"
+	w.commit(map[string]string{"a.yaml": configMapFile("a", "1"), "job.yaml": job})
+	w.source()
+	ks := w.kustomization("shop", waiting(10*time.Minute))
+	once := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "once", Namespace: w.Namespace}}
+	until(w, once, "it is applied", func() bool { return true })
+	uid := once.UID
+	if err := w.client.Delete(t.Context(), once, client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
+		t.Fatal(err) // as the controller for finished Jobs does
+	}
+	second := w.commit(map[string]string{"a.yaml": configMapFile("a", "2")})
+	w.fetch()
+	w.applied(ks, second)
+	if err := w.client.Get(t.Context(), client.ObjectKeyFromObject(once), once); !apierrors.IsNotFound(err) {
+		t.Errorf("the Job was made again: %v, UID %s, before %s", err, once.UID, uid)
+	}
+	third := w.commit(map[string]string{"job.yaml": strings.Replace(job, "once:1", "once:2", 1)})
+	w.fetch()
+	until(w, once, "another Job is made", func() bool { return once.UID != uid })
+	until(w, ks, "it is tried", func() bool { return ks.Status.LastAttemptedRevision == third })
 }

@@ -141,11 +141,12 @@ type task struct {
 	before   *kustomizev1.Kustomization // as the API server has it
 	entry    *entry
 	in       *input
+	facts    facts
 	vars     variables
 	hasVars  bool      // vars were read in this task
-	changed  bool      // the attempt of this task changed something
 	repeated bool      // the attempt before failed with the same revision and spec
 	pending  time.Time // since when the attempts before could not apply the whole set
+	truce    time.Time // when the next object may be put back that others keep changing; zero: none waits
 	verify   bool      // apply every object, whatever is remembered of it
 	started  time.Time
 }
@@ -154,15 +155,15 @@ func (t *task) key() types.NamespacedName { return client.ObjectKeyFromObject(t.
 
 // step gathers the facts and does what follows from them.
 func (t *task) step(ctx context.Context) (ctrl.Result, error) {
-	touched := t.entry.takeTouched()
-	result, err := t.gatherAndAct(ctx, touched)
+	touched, kinds := t.entry.takeTouched()
+	result, err := t.look(ctx, touched, kinds)
 	if err != nil { // what was learned may not have been recorded: look at everything again
 		t.entry.past = nil
 	}
 	return result, err
 }
 
-func (t *task) gatherAndAct(ctx context.Context, touched map[kube.Ref]struct{}) (ctrl.Result, error) {
+func (t *task) look(ctx context.Context, touched map[kube.Ref]struct{}, kinds bool) (ctrl.Result, error) {
 	if err := unsupported(&t.obj.Spec); err != nil {
 		return t.block(ctx, stalledBy(reasonUnsupported, err.Error()))
 	}
@@ -179,24 +180,23 @@ func (t *task) gatherAndAct(ctx context.Context, touched map[kube.Ref]struct{}) 
 	if block != nil {
 		return t.block(ctx, block)
 	}
-	f, err := t.facts(ctx, touched)
-	if err != nil {
+	if t.facts, err = t.gather(ctx, touched, kinds); err != nil {
 		return t.fail(ctx, meta.BuildFailedReason, err)
 	}
-	switch decide(f) {
+	switch decide(t.facts) {
 	case attempt:
 		return t.attempt(ctx)
 	case judge:
 		return t.judge(ctx)
 	case record:
-		return t.succeed(ctx, nil)
+		return t.succeed(ctx, false)
 	case rest:
 	}
 	return t.again(), nil
 }
 
-// facts compares what is with what the last attempt was made of.
-func (t *task) facts(ctx context.Context, touched map[kube.Ref]struct{}) (facts, error) {
+// gather compares what is with what the last attempt was made of.
+func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds bool) (facts, error) {
 	p, now := t.entry.past, t.started
 	token, requested := meta.ReconcileAnnotationValue(t.obj.GetAnnotations())
 	f := facts{requested: requested && token != t.obj.Status.LastHandledReconcileAt}
@@ -208,11 +208,19 @@ func (t *task) facts(ctx context.Context, touched map[kube.Ref]struct{}) (facts,
 	f.revision = p.revision != t.in.artifact.Revision
 	f.content = p.artifact != t.in.artifact.Digest && !p.reads.Same(t.in.snapshot)
 	f.interval = !now.Before(p.looked.Add(t.obj.Spec.Interval.Duration))
-	f.retry = p.failed && !now.Before(p.ended.Add(t.obj.GetRetryInterval()))
+	f.retry = p.failed && (kinds || !now.Before(p.ended.Add(t.obj.GetRetryInterval())))
 	f.sweep = !now.Before(p.ended.Add(t.opts.Sweep))
 	t.verify = f.sweep
 	for ref := range touched {
-		f.drifted = f.drifted || t.applier.Drifted(ref) && t.applied(ref)
+		if !t.applier.Drifted(ref) || !t.applied(ref) || t.done(p, ref) {
+			continue
+		}
+		if until := t.entry.contest.until(ref); now.Before(until) {
+			t.entry.touch(ref)
+			t.truce = earliest(t.truce, until)
+			continue
+		}
+		f.drifted = true
 	}
 	f.waiting = t.healthMoved(touched)
 	if pb := t.obj.Spec.PostBuild; pb != nil && len(pb.SubstituteFrom) > 0 && (f.interval || f.requested || f.retry) {
@@ -245,6 +253,9 @@ func (t *task) again() ctrl.Result {
 	if pb := t.obj.Spec.PostBuild; p.unwatched || pb != nil && len(pb.SubstituteFrom) > 0 {
 		sooner(p.looked.Add(spread(t.obj.Spec.Interval.Duration)))
 	}
+	if !t.truce.IsZero() {
+		sooner(t.truce)
+	}
 	if p.failed {
 		sooner(p.ended.Add(t.obj.GetRetryInterval()))
 	}
@@ -256,11 +267,18 @@ func (t *task) again() ctrl.Result {
 		if !w.announced {
 			sooner(w.started.Add(announceAfter))
 		}
-		if p.unwatched {
+		if p.unwatched || len(t.obj.Spec.HealthCheckExprs) > 0 {
 			sooner(now.Add(pollUnwatched))
 		}
 	}
 	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Millisecond)}
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // spread adds up to a tenth, so that what began together does not come back together.

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -20,7 +21,9 @@ type past struct {
 	reads      build.Reads
 	digest     string // of the rendered objects
 	refs       []kube.Ref
-	written    []kube.Ref // of refs, those that are not left alone on request
+	written    []kube.Ref          // of refs, those that are not left alone on request
+	transient  map[kube.Ref]string // see transients
+	rules      *health.Rules       // of healthCheckExprs
 	unwatched  bool
 	ended      time.Time // of the attempt
 	looked     time.Time // at the inputs that are not watched
@@ -37,6 +40,8 @@ type wait struct {
 	state    waitState
 	// announced: the status says that the wait is on.
 	announced bool
+	// changed: the attempt that it began with changed something, which is told when it ends.
+	changed bool
 }
 
 type waitState string
@@ -55,8 +60,12 @@ type entry struct {
 	// written is the newest state of the object that this process wrote. The cache may be behind it.
 	written *kustomizev1.Kustomization
 
+	contest contest
+
 	mu      sync.Mutex
 	touched map[kube.Ref]struct{} // unversioned
+	// kinds: the cluster serves other kinds than when the last attempt failed for want of one.
+	kinds bool
 }
 
 // touch notes that ref changed in the cluster.
@@ -69,13 +78,13 @@ func (e *entry) touch(ref kube.Ref) {
 	e.touched[ref] = struct{}{}
 }
 
-// takeTouched returns what changed since it was last called.
-func (e *entry) takeTouched() map[kube.Ref]struct{} {
+// takeTouched returns what changed since it was last called, and whether the kinds that are served did.
+func (e *entry) takeTouched() (touched map[kube.Ref]struct{}, kinds bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	touched := e.touched
-	e.touched = nil
-	return touched
+	touched, kinds = e.touched, e.kinds
+	e.touched, e.kinds = nil, false
+	return touched, kinds
 }
 
 // memory holds the entries, and who is concerned by which object of the cluster.
@@ -84,6 +93,8 @@ type memory struct {
 	entries map[types.NamespacedName]*entry
 	byRef   map[kube.Ref]map[types.NamespacedName]struct{} // unversioned
 	refs    map[types.NamespacedName][]kube.Ref
+	// lacking are those whose last attempt failed because the cluster doesn't serve a kind.
+	lacking map[types.NamespacedName]struct{}
 }
 
 func newMemory() *memory {
@@ -91,6 +102,7 @@ func newMemory() *memory {
 		entries: map[types.NamespacedName]*entry{},
 		byRef:   map[kube.Ref]map[types.NamespacedName]struct{}{},
 		refs:    map[types.NamespacedName][]kube.Ref{},
+		lacking: map[types.NamespacedName]struct{}{},
 	}
 }
 
@@ -155,5 +167,33 @@ func (m *memory) forget(key types.NamespacedName) []kube.Ref {
 	refs := m.refs[key]
 	m.unfollow(key)
 	delete(m.entries, key)
+	delete(m.lacking, key)
 	return refs
+}
+
+// lack notes whether key waits for a kind to be served.
+func (m *memory) lack(key types.NamespacedName, lacks bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if lacks {
+		m.lacking[key] = struct{}{}
+	} else {
+		delete(m.lacking, key)
+	}
+}
+
+// kindsChanged notes that the cluster serves other kinds, and returns whom that may help.
+func (m *memory) kindsChanged() []types.NamespacedName {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	keys := make([]types.NamespacedName, 0, len(m.lacking))
+	for key := range m.lacking {
+		if e := m.entries[key]; e != nil {
+			e.mu.Lock()
+			e.kinds = true
+			e.mu.Unlock()
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }

@@ -24,10 +24,11 @@ func TestMemoryWakesThoseConcerned(t *testing.T) {
 	if got := m.touch(own); len(got) != 1 || got[0] != a {
 		t.Errorf("a's object wakes %v, want a", got)
 	}
-	if _, ok := m.of(a).takeTouched()[own]; !ok {
+	touched, _ := m.of(a).takeTouched()
+	if _, ok := touched[own]; !ok {
 		t.Error("what was touched must be told")
 	}
-	if got := m.of(a).takeTouched(); len(got) != 0 {
+	if got, _ := m.of(a).takeTouched(); len(got) != 0 {
 		t.Errorf("touched twice: %v", got)
 	}
 

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -18,9 +19,10 @@ import (
 // kustomizeManager is the field manager under which Flux's tools expect the status of a Kustomization to be written.
 const kustomizeManager = client.FieldOwner("gotk-kustomize-controller")
 
-// succeed records that the cluster matches the source's revision. changes are what this attempt changed, for the event.
-func (t *task) succeed(ctx context.Context, changes []apply.Change) (ctrl.Result, error) {
+// succeed records that the cluster matches the source's revision. With news it also tells so in an event.
+func (t *task) succeed(ctx context.Context, news bool) (ctrl.Result, error) {
 	p := t.entry.past
+	t.memory.lack(t.key(), false)
 	p.failed, p.revision, p.artifact = false, t.in.artifact.Revision, t.in.artifact.Digest
 
 	status := &t.obj.Status
@@ -33,7 +35,7 @@ func (t *task) succeed(ctx context.Context, changes []apply.Change) (ctrl.Result
 	apimeta.RemoveStatusCondition(&status.Conditions, meta.ReconcilingCondition)
 	apimeta.RemoveStatusCondition(&status.Conditions, meta.StalledCondition)
 	t.history(meta.ReconciliationSucceededReason)
-	if recovered || t.changed || changed(changes) {
+	if recovered || news {
 		t.event(meta.ReconciliationSucceededReason, fmt.Sprintf("Reconciliation finished in %s, revision %s", t.took(), p.revision), false)
 	}
 	return t.end(ctx)
@@ -49,6 +51,7 @@ func (t *task) fail(ctx context.Context, reason string, err error) (ctrl.Result,
 	p.generation, p.revision, p.artifact = t.obj.Generation, t.in.artifact.Revision, t.in.artifact.Digest
 	p.failed, p.pending, p.ended, p.looked = true, time.Time{}, now, now
 
+	t.memory.lack(t.key(), slices.ContainsFunc(apply.Errors(err), func(e *apply.Error) bool { return e.Reason == apply.ReasonKindMissing }))
 	message := t.vars.mask(err.Error())
 	t.obj.Status.LastAttemptedRevision = p.revision
 	fresh := t.condition(meta.ReadyCondition, metav1.ConditionFalse, reason, message)
@@ -103,9 +106,11 @@ func (t *task) answer() {
 
 // progressing sets the conditions of a change that is under way. Trying again what failed before goes on to say that it failed.
 func (t *task) progressing(message string) {
+	t.obj.Status.LastAttemptedRevision = t.entry.past.revision
 	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingReason, message)
 	if !t.repeated {
 		t.condition(meta.ReadyCondition, metav1.ConditionUnknown, meta.ProgressingReason, "Reconciliation in progress")
+		t.healthyCondition(metav1.ConditionUnknown, meta.ProgressingReason, message)
 	}
 }
 
@@ -156,6 +161,7 @@ func (t *task) write(ctx context.Context) error {
 	if err := kube.PatchStatus(ctx, t.client, t.before, t.obj, string(kustomizeManager)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
+	t.obj.ManagedFields = nil // as in the cache
 	t.before = t.obj.DeepCopy()
 	t.entry.written = t.before
 	return nil

@@ -57,6 +57,9 @@ func (r *KustomizationReconciler) observed(e observe.Event) {
 	r.queue.wake(r.memory.touch(e.Ref)...)
 }
 
+// KindsChanged wakes the Kustomizations that could not be applied because the cluster did not serve a kind.
+func (r *KustomizationReconciler) KindsChanged(string) { r.queue.wake(r.memory.kindsChanged()...) }
+
 // SourceStored wakes the Kustomizations of a source whose artifact was fetched again without a change of its status.
 func (r *KustomizationReconciler) SourceStored(ctx context.Context, kind string, key types.NamespacedName) {
 	for _, req := range r.bySource(ctx, kind, key) {

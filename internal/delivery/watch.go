@@ -33,12 +33,12 @@ func (t *task) watch(ctx context.Context, p *past) error {
 	return nil
 }
 
-// ask reads the health of an object that can't be watched.
+// ask reads the health of an object that can't be watched, or that expressions judge which the watch doesn't know.
 func (t *task) ask(ctx context.Context, ref kube.Ref) health.Verdict {
 	obj, err := t.clients.Get(ctx, t.identity(t.obj), ref)
 	switch {
 	case err == nil:
-		return health.Assess(obj)
+		return t.entry.past.rules.Assess(obj)
 	case apierrors.IsNotFound(err):
 		return health.Verdict{State: health.Progressing, Message: "does not exist"}
 	}
