@@ -60,7 +60,7 @@ func generate(ctx context.Context, config, out string) error {
 		if err != nil {
 			return fmt.Errorf("keep CRD: %w", err)
 		}
-		if err := os.WriteFile(filepath.Join(bases, name), data, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(bases, name), withFileURLs(data), 0o644); err != nil {
 			return fmt.Errorf("keep CRD: %w", err)
 		}
 	}
@@ -69,6 +69,12 @@ func generate(ctx context.Context, config, out string) error {
 		return err
 	}
 	return controllerGen(ctx, config, "rbac:roleName=slipway-agent", "paths=./rbac/...", "output:rbac:dir="+roles)
+}
+
+// withFileURLs admits file:// as the URL of a GitRepository, for labs: Flux's pattern has http, https and ssh. The agent refuses such a
+// URL unless it was started with --allow-file-urls.
+func withFileURLs(crd []byte) []byte {
+	return bytes.ReplaceAll(crd, []byte("pattern: ^(http|https|ssh)://.*$"), []byte("pattern: ^(http|https|ssh|file)://.*$"))
 }
 
 // controllerGen runs the version of controller-gen that the tools module names, in the folder dir.

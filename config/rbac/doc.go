@@ -17,8 +17,12 @@ package rbac
 // +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
 
 // The identity under which the objects of a Kustomization with a serviceAccountName are applied and watched. The API server adds the
-// service account's groups by itself, so no group needs to be impersonated.
-// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=impersonate
+// service account's groups by itself, so no group needs to be impersonated. Whether the account still exists decides how a Kustomization
+// that is being deleted ends: without it there is nobody to delete its objects as.
+// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;impersonate
+
+// Which kinds the cluster serves: a Kustomization that lacks one goes on as soon as its definition appears.
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,verbs=get;list;watch
 
 // What happened is told as events on the objects.
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch

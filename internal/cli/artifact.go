@@ -90,7 +90,8 @@ func (c *cluster) dialPod(ctx context.Context, namespace, pod, port string) (
 	var (
 		stopped = make(chan struct{})
 		ready   = make(chan struct{})
-		ended   = make(chan error, 1)
+		ended   = make(chan struct{})
+		failure error // may be read once ended is closed
 	)
 	forwarder, err := portforward.NewOnAddresses(
 		spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, address),
@@ -98,11 +99,14 @@ func (c *cluster) dialPod(ctx context.Context, namespace, pod, port string) (
 	if err != nil {
 		return nil, nil, err
 	}
-	go func() { ended <- forwarder.ForwardPorts() }()
+	go func() {
+		defer close(ended)
+		failure = forwarder.ForwardPorts()
+	}()
 	stop = func() { close(stopped); <-ended }
 	select {
-	case err := <-ended:
-		return nil, nil, fmt.Errorf("reach pod %s/%s: %w", namespace, pod, err)
+	case <-ended:
+		return nil, nil, fmt.Errorf("reach pod %s/%s: %w", namespace, pod, failure)
 	case <-ctx.Done():
 		stop()
 		return nil, nil, ctx.Err()
@@ -125,7 +129,7 @@ func unpack(archive io.Reader, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // nothing is written through it itself
 	unzipped, err := gzip.NewReader(archive)
 	if err != nil {
 		return fmt.Errorf("unpack artifact: %w", err)

@@ -47,7 +47,7 @@ func (c *cluster) compare(
 	ctx context.Context, ks *kustomizev1.Kustomization, objs []*unstructured.Unstructured,
 ) ([]difference, error) {
 	found := make([]difference, len(objs))
-	reads, ctx := errgroup.WithContext(ctx)
+	var reads errgroup.Group
 	reads.SetLimit(treeReads)
 	for i, obj := range objs {
 		reads.Go(func() error {

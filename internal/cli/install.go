@@ -58,6 +58,8 @@ the flag, such a grant of an earlier install is taken back.`,
 	flags.BoolVar(&opts.besideFlux, "beside-flux", false, "install although Flux's controllers work on the same kinds here")
 	flags.BoolVar(&noWait, "no-wait", false, "don't wait until the agent runs")
 	flags.DurationVar(&opts.timeout, "timeout", reconcilePatience, "how long to wait")
+	completeWords(cmd, "overlay", deploy.Overlays()...)
+	completeWords(cmd, "grant", deploy.Components()...)
 	out := addOutputFlag(cmd, "text", formatYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts.wait = !noWait

@@ -60,6 +60,7 @@ With --follow it goes on with what the pods that run now write.`,
 	flags.StringVar(&about, "kind", "", "only lines about objects of this kind")
 	flags.StringVar(&opts.filter.name, "name", "", "only lines about objects of this name; -n gives their namespace")
 	flags.StringVar(&level, "level", "", "only lines of this level or above: debug, info, error")
+	completeWords(cmd, "level", "debug", "info", "error")
 	out := addOutputFlag(cmd, "text", formatJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if about != "" {

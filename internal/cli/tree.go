@@ -152,16 +152,12 @@ func branch(parent *node, inventory *kustomizev1.ResourceInventory, seen map[kub
 func (c *cluster) examine(ctx context.Context, e entry) (*kustomizev1.ResourceInventory, error) {
 	obj := &unstructured.Unstructured{}
 	obj.SetGroupVersionKind(schema.GroupVersionKind{Group: e.Group, Version: e.version, Kind: e.Kind})
-	err := c.Get(ctx, client.ObjectKey{Namespace: e.Namespace, Name: e.Name}, obj)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
-		e.State, e.Message = stateMissing, "not in the cluster"
-		return nil, nil
-	case err != nil:
+	if err := c.Get(ctx, client.ObjectKey{Namespace: e.Namespace, Name: e.Name}, obj); err != nil {
 		e.State, e.Message = health.Unknown, err.Error()
-		return nil, nil
+		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+			e.State, e.Message = stateMissing, "not in the cluster"
+		}
+		return nil, ctx.Err()
 	}
 	verdict := health.Assess(obj)
 	e.State, e.Message = verdict.State, verdict.Message

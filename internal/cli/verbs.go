@@ -18,5 +18,9 @@ func verbs() []Verb {
 		newUninstall,
 		newCheck,
 		newImage,
+		newKubeconfig,
+		newStatus,
+		newDown,
+		newUp,
 	}
 }

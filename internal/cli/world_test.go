@@ -114,6 +114,7 @@ func (w *world) has(objs ...client.Object) {
 		if err := w.Status().Update(w.t.Context(), status); err != nil {
 			w.t.Fatal(err)
 		}
+		w.reload(obj)
 	}
 }
 

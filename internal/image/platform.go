@@ -19,7 +19,7 @@ func platformOf(binary string) (*v1.Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	for _, segment := range file.Progs {
 		if segment.Type == elf.PT_INTERP {
 			return nil, ErrNotStatic
