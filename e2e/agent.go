@@ -87,6 +87,8 @@ type fixtures struct {
 	mu     sync.Mutex
 	agents map[string]*agentFixture // by kubeconfig
 
+	flux fluxCLI
+
 	build sync.Once
 	built string
 	err   error

@@ -101,14 +101,14 @@ func TestADeletedObjectComesBack(t *testing.T) {
 		Has("configmap/colour", e2e.Data("is", "red"))
 }
 
-func TestWhatGitDoesNotSpeakOfIsLeftAlone(t *testing.T) {
+func TestWhatAnotherControllerAddsIsLeftAlone(t *testing.T) {
 	g := e2e.Given(t)
 	g.Repository("shop", e2e.Files{"colour.yaml": configMap("colour", "is", "red")}).
 		Kustomization("shop", inNamespace(g)).
 		Then().
 		Ready("kustomization/shop").
 		When().
-		Patch("configmap/colour", `{"data":{"note":"mine"}}`).
+		PatchAs("some-controller", "configmap/colour", `{"data":{"note":"mine"}}`).
 		Patch("configmap/colour", `{"data":{"is":"green"}}`).
 		Then().
 		// The second edit was put back, so the first had its chance to be.

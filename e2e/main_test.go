@@ -5,14 +5,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
+func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard()) // what the harness's own clients say
+	labtest.Main(m)
+}
 
 // configMap is a manifest with one entry.
 func configMap(name, key, value string) string {

@@ -44,6 +44,8 @@ type Story struct {
 	last  string               // repository that was named last
 	acted time.Time            // when the latest action was done
 	flux  string               // output of the latest flux command
+	// registry takes images, on clusters with a node.
+	registry string
 }
 
 // Given begins a story on a control plane without nodes: everything works but
@@ -53,6 +55,12 @@ func Given(t *testing.T) *Givens {
 	t.Parallel()
 	env := labtest.ControlPlane(t)
 	return newStory(t, env, shared.agent(t, env)).given()
+}
+
+// GivenOn begins a story on a cluster and an agent of the test's own.
+func GivenOn(t *testing.T, env *labtest.Env, agent *Agent) *Givens {
+	t.Helper()
+	return newStory(t, env, agent).given()
 }
 
 func newStory(t *testing.T, env *labtest.Env, agent *Agent) *Story {
@@ -127,8 +135,8 @@ func items(list client.ObjectList) []client.Object {
 	return found
 }
 
-// name is an object as stories write it, "configmap/shop": what it is called
-// in the cluster. A third part names another namespace than the story's:
+// name is an object as stories write it, "configmap/shop" or
+// "boats.example.com/tug": what it is called in the cluster. A third part names another namespace than the story's:
 // "configmap/shop/other".
 type name struct {
 	gvk       schema.GroupVersionKind
@@ -152,7 +160,7 @@ func (s *Story) name(words string) name {
 	case "gitrepository":
 		n.gvk = sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind)
 	default:
-		gvk, err := s.Client.RESTMapper().KindFor(schema.GroupVersionResource{Resource: parts[0]})
+		gvk, err := s.Client.RESTMapper().KindFor(schema.ParseGroupResource(parts[0]).WithVersion(""))
 		if err != nil {
 			s.T.Fatalf("%q: %v", words, err)
 		}

@@ -48,6 +48,28 @@ func (th *Thens) await(words string, check await.Check) {
 	}
 }
 
+// Await watches an object until a check is content or ctx ends. It is for
+// tests that do something else meanwhile.
+func (s *Story) Await(ctx context.Context, words string, check await.Check) error {
+	return await.Object(ctx, s.Client, s.object(words), check)
+}
+
+// Head is the revision of a repository's main branch, as Slipway writes it.
+func (s *Story) Head(repo string) string { return "main@sha1:" + s.heads[repo] }
+
+// Inventory lists what a Kustomization says that it has applied.
+func (s *Story) Inventory(name string) []string {
+	s.T.Helper()
+	entries, _, _ := unstructured.NestedSlice(s.get("kustomization/"+name).Object, "status", "inventory", "entries")
+	var ids []string
+	for _, e := range entries {
+		if entry, ok := e.(map[string]any); ok {
+			ids = append(ids, fmt.Sprint(entry["id"]))
+		}
+	}
+	return ids
+}
+
 // Within gives the checks that follow this long, counted from the end of what
 // happened last.
 func (th *Thens) Within(d time.Duration) *Thens { return &Thens{Story: th.Story, within: d} }
@@ -106,6 +128,18 @@ func (th *Thens) Has(words string, properties ...await.Check) *Thens {
 		}
 		return ""
 	})
+	return th
+}
+
+// Holds checks that an object has all the properties at this moment.
+func (th *Thens) Holds(words string, properties ...await.Check) *Thens {
+	th.T.Helper()
+	obj := th.get(words)
+	for _, p := range properties {
+		if missing := p(obj); missing != "" {
+			th.T.Fatalf("%s: %s", words, missing)
+		}
+	}
 	return th
 }
 

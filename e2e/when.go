@@ -79,11 +79,18 @@ func (w *Whens) Reconcile(words string) *Whens {
 	return w.Patch(words, patch)
 }
 
-// Patch merges JSON into an object.
+// Patch merges JSON into an object by hand, as `kubectl patch` does.
 func (w *Whens) Patch(words, patch string) *Whens {
 	w.T.Helper()
+	return w.PatchAs("kubectl-patch", words, patch)
+}
+
+// PatchAs merges JSON into an object as a field manager: another controller,
+// for one.
+func (w *Whens) PatchAs(manager, words, patch string) *Whens {
+	w.T.Helper()
 	obj := w.object(words)
-	err := w.Client.Patch(w.T.Context(), obj, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner("kubectl-patch"))
+	err := w.Client.Patch(w.T.Context(), obj, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner(manager))
 	if err != nil {
 		w.T.Fatalf("patch %s: %v", words, err)
 	}

@@ -31,21 +31,37 @@ const (
 // ended, and ends with the lab.
 func serveGit(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet(serveCommand, flag.ContinueOnError)
-	dir := flags.String("dir", "", "folder of the repositories")
-	listen := flags.String("listen", "", "host:port")
-	if err := flags.Parse(args); err != nil {
+	dir := flags.String("dir", "repositories", "folder of the repositories")
+	name := flags.String("name", "demo", "lab whose pods shall reach the server")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return err
 	}
-	server, err := gitserver.Start(gitserver.Options{Dir: *dir, Listen: []string{*listen}})
+	l, err := lab.Open(*name)
 	if err != nil {
 		return err
 	}
-	if _, err := server.Repo(ctx, repoName); err != nil {
+	if l.Nodes() != lab.Real {
+		return fmt.Errorf("lab %s has no real nodes, so no pod can reach this machine: make one with slipway up --nodes real", *name)
+	}
+	server, err := gitserver.Start(gitserver.Options{Dir: *dir, Listen: []string{gitAddress(l)}})
+	if err != nil {
+		return err
+	}
+	repo, err := server.Repo(ctx, repoName)
+	if err != nil {
 		return errors.Join(err, server.Close())
 	}
+	fmt.Printf("serving %s, for pods %s\n", repo.URL(), repo.URLAt(lab.HostName))
 	<-ctx.Done()
 	return server.Close()
 }
+
+// gitAddress is where a lab's Git server listens: where the lab's pods reach
+// this machine, and others don't.
+func gitAddress(l *lab.Lab) string { return net.JoinHostPort(l.Gateway().String(), gitPort) }
 
 // startGit runs the Git server on the lab's gateway address, where pods reach
 // it too, as one more process of the lab. One of an earlier run is replaced.
@@ -59,7 +75,7 @@ func (d *demo) startGit(ctx context.Context) error {
 	}
 	err = process.Start(ctx, process.Spec{
 		Lab: d.lab.Dir(), Name: gitComponent, Program: self, Dir: d.lab.Dir(), Log: d.folder("git.log"),
-		Args: []string{serveCommand, "-dir", d.folder("repositories"), "-listen", d.gitAddress()},
+		Args: []string{serveCommand, "-dir", d.folder("repositories"), "-name", d.labName},
 	})
 	if err != nil {
 		return err
@@ -90,10 +106,8 @@ func (d *demo) stopGit(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) gitAddress() string { return net.JoinHostPort(d.lab.Gateway().String(), gitPort) }
-
 // gitURL is the repository's address for people on this machine.
-func (d *demo) gitURL() string { return "http://" + d.gitAddress() + "/" + repoName + ".git" }
+func (d *demo) gitURL() string { return "http://" + gitAddress(d.lab) + "/" + repoName + ".git" }
 
 // gitURLForPods is the same, under the name by which pods know this machine.
 func (d *demo) gitURLForPods() string {

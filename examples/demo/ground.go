@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -17,21 +15,16 @@ import (
 // ground brings up the cluster with Slipway in it. What doesn't need each
 // other happens at the same time.
 func (d *demo) ground(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "slipway-demo-")
-	if err != nil {
-		return fmt.Errorf("make folder for binaries: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	d.images = &images{dir: dir}
+	d.images = &images{dir: filepath.Join("bin", "demo")}
 
 	d.command("bin/slipway up --bare --nodes real --name %s", d.labName)
 	group, together := errgroup.WithContext(ctx)
-	group.Go(func() error { return compile(together, dir) })
+	group.Go(func() error { return compile(together, d.images.dir) })
 	group.Go(func() (err error) {
 		d.lab, err = lab.Up(together, lab.Options{Name: d.labName, Nodes: lab.Real, Progress: lab.NewProgress(d.out, d.live)})
 		return err
 	})
-	err = d.step("Kubernetes is up; the shop's services and Slipway are built", group.Wait)
+	err := d.step("Kubernetes is up; the shop's services and Slipway are built", group.Wait)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/go-logr/logr"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // The exit codes.
@@ -27,7 +30,8 @@ const (
 	exitUsage  = 2
 )
 
-// serveCommand is the hidden sub-command that is the demo's Git server.
+// serveCommand is the sub-command that is the demo's Git server; the tutorial
+// uses it, too.
 const serveCommand = "serve-git"
 
 func main() {
@@ -57,6 +61,7 @@ func run(ctx context.Context, args []string, out *os.File, errs io.Writer) int {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
+	ctrllog.SetLogger(logr.Discard()) // the screen says what people want to know
 	screen := newScreen(out, time.Now)
 	if err := newDemo(*lab, screen).play(ctx); err != nil {
 		screen.fail(err)

@@ -13,7 +13,6 @@ import (
 const (
 	overlayPath = "deploy/overlays/staging"
 	overlayFile = overlayPath + "/kustomization.yaml"
-	basePath    = "deploy/base/kustomization.yaml"
 
 	firstGreeting  = "Everything a small ship needs."
 	secondGreeting = "New in the harbour: everything a small ship needs, and some more."
@@ -77,13 +76,37 @@ func setImage(text, name, tag, digest string) (string, error) {
 		return "", fmt.Errorf("parse kustomization.yaml: %w", err)
 	}
 	entry, err := doc.Pipe(yaml.Lookup("images", "[name="+name+"]"))
-	if err != nil || entry == nil {
-		return "", fmt.Errorf("kustomization.yaml has no image %s (%w)", name, err)
+	if err != nil {
+		return "", fmt.Errorf("find image %s: %w", name, err)
+	}
+	if entry == nil {
+		return "", fmt.Errorf("kustomization.yaml has no image %s", name)
 	}
 	for field, value := range map[string]string{"newTag": tag, "digest": digest} {
 		if err := entry.PipeE(yaml.SetField(field, yaml.NewStringRNode(value))); err != nil {
 			return "", fmt.Errorf("set %s of image %s: %w", field, name, err)
 		}
+	}
+	return doc.String()
+}
+
+// setLiteral sets the only literal of a ConfigMap that a kustomization.yaml
+// generates on top of its base's, and adds the generator when there is none.
+func setLiteral(text, configMap, literal string) (string, error) {
+	doc, err := yaml.Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("parse kustomization.yaml: %w", err)
+	}
+	entry, err := doc.Pipe(yaml.LookupCreate(yaml.MappingNode, "configMapGenerator", "[name="+configMap+"]"))
+	if err != nil {
+		return "", fmt.Errorf("find ConfigMap %s: %w", configMap, err)
+	}
+	err = entry.PipeE(
+		yaml.Tee(yaml.SetField("behavior", yaml.NewStringRNode("merge"))),
+		yaml.SetField("literals", yaml.NewListRNode(literal)),
+	)
+	if err != nil {
+		return "", fmt.Errorf("set literal of ConfigMap %s: %w", configMap, err)
 	}
 	return doc.String()
 }

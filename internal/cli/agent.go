@@ -140,12 +140,13 @@ func (a *App) logger(level, encoding string) (logr.Logger, error) {
 	if !ok {
 		return logr.Logger{}, usagef("--log-level %q is none of debug, info, error", level)
 	}
-	opts := []zap.Opts{zap.WriteTo(a.Err), zap.Level(at), zap.StacktraceLevel(zapcore.PanicLevel), func(o *zap.Options) { o.TimeEncoder = zapcore.ISO8601TimeEncoder }}
+	opts := []zap.Opts{zap.WriteTo(a.Err), zap.Level(at), zap.StacktraceLevel(zapcore.PanicLevel)}
+	iso := func(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder }
 	switch encoding {
 	case "json":
-		opts = append(opts, zap.JSONEncoder())
+		opts = append(opts, zap.JSONEncoder(iso))
 	case "console":
-		opts = append(opts, zap.ConsoleEncoder())
+		opts = append(opts, zap.ConsoleEncoder(iso))
 	default:
 		return logr.Logger{}, usagef("--log-encoding %q is neither json nor console", encoding)
 	}

@@ -82,7 +82,7 @@ func (t *task) block(ctx context.Context, b *blocked) (ctrl.Result, error) {
 		t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason, b.message)
 		apimeta.RemoveStatusCondition(&t.obj.Status.Conditions, meta.StalledCondition)
 	}
-	if fresh {
+	if fresh && !b.expected {
 		t.event(b.reason, b.message, b.stalled)
 	}
 	t.answer()

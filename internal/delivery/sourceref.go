@@ -47,7 +47,7 @@ func (r *KustomizationReconciler) input(ctx context.Context, obj *kustomizev1.Ku
 	}
 	artifact := repo.GetArtifact()
 	if artifact == nil {
-		return nil, &blocked{reason: meta.ArtifactFailedReason, message: fmt.Sprintf("Source '%s/%s' has no artifact yet; see its conditions", ref.Kind, key)}, nil
+		return nil, &blocked{reason: meta.ArtifactFailedReason, message: fmt.Sprintf("Source '%s/%s' has no artifact yet; see its conditions", ref.Kind, key), expected: true}, nil
 	}
 	snapshot, ok := r.snapshots.Get(artifact.Digest)
 	if !ok {

@@ -42,6 +42,15 @@ type Options struct {
 	Install func(ctx context.Context, l *Lab) error
 }
 
+// OptionsError says that what was asked for makes no sense, as opposed to something that failed.
+type OptionsError struct{ problem string }
+
+func (e *OptionsError) Error() string { return e.problem }
+
+func optionsErrorf(format string, args ...any) error {
+	return &OptionsError{problem: fmt.Sprintf(format, args...)}
+}
+
 var validName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,28}[a-z0-9])?$`)
 
 func (o Options) withDefaults() (Options, error) {
@@ -56,13 +65,13 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	switch {
 	case !validName.MatchString(o.Name):
-		return o, fmt.Errorf("a lab can't be called %q: use at most 30 lower-case letters, digits and dashes", o.Name)
+		return o, optionsErrorf("a lab can't be called %q: use at most 30 lower-case letters, digits and dashes", o.Name)
 	case o.Nodes != "" && o.Nodes != Real && o.Nodes != Simulated && o.Nodes != None:
-		return o, fmt.Errorf("unknown kind of nodes %q: use %s, %s or %s", o.Nodes, Real, Simulated, None)
+		return o, optionsErrorf("unknown kind of nodes %q: use %s, %s or %s", o.Nodes, Real, Simulated, None)
 	case o.Workers < 0 || o.Workers > address.MaxNodes:
-		return o, fmt.Errorf("%d workers: a lab has 1 to %d", o.Workers, address.MaxNodes)
+		return o, optionsErrorf("%d workers: a lab has 1 to %d", o.Workers, address.MaxNodes)
 	case o.Workers > 0 && o.Nodes == None:
-		return o, fmt.Errorf("%d workers without nodes: leave one of the two out", o.Workers)
+		return o, optionsErrorf("%d workers without nodes: leave one of the two out", o.Workers)
 	}
 	return o, nil
 }

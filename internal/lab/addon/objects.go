@@ -9,10 +9,12 @@ import (
 	"io"
 	"text/template"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	_ "embed" // for objects.yaml
 )
@@ -29,13 +31,15 @@ func (s *Set) Apply(ctx context.Context, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	c, err := client.New(config, client.Options{})
+	c, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
 	for _, object := range objects {
-		err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(fieldManager), client.ForceOwnership)
-		if err != nil {
+		// All of them are kinds whose resource's name is the plural that one would guess.
+		resource, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
+		options := metav1.ApplyOptions{FieldManager: fieldManager, Force: true}
+		if _, err := c.Resource(resource).Namespace(object.GetNamespace()).Apply(ctx, object.GetName(), object, options); err != nil {
 			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}

@@ -12,6 +12,7 @@ var shared fixtures
 type fixtures struct {
 	controlPlane fixture
 	simulated    fixture
+	cluster      clusterFixture
 }
 
 // fixture is a plane that is started when the first test asks for it.

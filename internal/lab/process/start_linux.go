@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -106,14 +105,4 @@ func (t *Tethered) Done() <-chan struct{} { return t.done }
 func (t *Tethered) Stop() {
 	t.stop.Do(func() { _ = t.cmd.Process.Kill() })
 	<-t.done
-}
-
-// Tail returns the last lines of a log, for an error about the component that wrote it.
-func Tail(path string, lines int) string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	rows := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
-	return string(bytes.Join(rows[max(0, len(rows)-lines):], []byte("\n")))
 }
