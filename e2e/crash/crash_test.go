@@ -193,7 +193,7 @@ func (w *world) die(at int) bool {
 	select {
 	case <-dead:
 		cancel()
-		_ = <-settled
+		<-settled
 		return true
 	case err := <-settled:
 		if err != nil {

@@ -62,8 +62,10 @@ func TestBadInput(t *testing.T) {
 			}
 			w.value("a", "1")
 
-			fixed := w.commit(map[string]string{"deploy/a.yaml": configMapFile("a", "3"), "deploy/b.yaml": configMapFile("b", "1"),
-				"deploy/web.yaml": deploymentFile("web", "web:2"), "deploy/kustomization.yaml": "resources: [a.yaml, b.yaml, web.yaml]\n"})
+			fixed := w.commit(map[string]string{
+				"deploy/a.yaml": configMapFile("a", "3"), "deploy/b.yaml": configMapFile("b", "1"),
+				"deploy/web.yaml": deploymentFile("web", "web:2"), "deploy/kustomization.yaml": "resources: [a.yaml, b.yaml, web.yaml]\n",
+			})
 			w.fetch()
 			w.applied(ks, fixed)
 			w.value("a", "3")

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"fmt"
 	"testing"
 )
 
@@ -62,7 +61,7 @@ func TestDecideHolds(t *testing.T) {
 				f.drifted || f.requested || f.interval || f.retry || f.sweep),
 		} {
 			if broken {
-				t.Fatal(fmt.Sprintf("%s: decide(%+v) = %s", rule, f, got))
+				t.Fatalf("%s: decide(%+v) = %s", rule, f, got)
 			}
 		}
 	}
