@@ -12,6 +12,7 @@ import (
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/go-logr/logr"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -26,11 +27,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/delivery"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
-	"github.com/slipway-dev/slipway/internal/kube/observe"
 	"github.com/slipway-dev/slipway/internal/source"
 )
 
@@ -181,7 +182,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Opti
 	}
 	kustomizeEvents := kube.NewRecorder(core, mgr.GetScheme(), "kustomize-controller")
 	sourceEvents := kube.NewRecorder(core, mgr.GetScheme(), "source-controller")
-	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: health.Assess, NeedsBody: health.NeedsBody})
+	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess, NeedsBody: health.NeedsBody})
 	engine := apply.New(clients, pool, apply.Settings{})
 	kustomizations, err := delivery.SetupKustomization(ctx, mgr, delivery.Parts{
 		Clients: clients, Events: kustomizeEvents, Store: store, Builder: build.New(), Engine: engine, Pool: pool,
@@ -206,4 +207,10 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Opti
 		}
 	}
 	return nil
+}
+
+// assess judges an object for the pool, which knows no package beside it.
+func assess(obj *unstructured.Unstructured) observe.Verdict {
+	v := health.Assess(obj)
+	return observe.Verdict{State: string(v.State), Reason: v.Reason, Message: v.Message}
 }

@@ -99,9 +99,7 @@ func (a *api) patch(ctx context.Context, m *meta.RESTMapping, ref kube.Ref, body
 
 // head reads the metadata of an object.
 func (a *api) head(ctx context.Context, m *meta.RESTMapping, ref kube.Ref) (*metav1.PartialObjectMetadata, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	raw, err := answerOf(a.client.REST.Get().AbsPath(path(m, ref.Namespace, ref.Name)...).SetHeader("Accept", acceptMetadata).Do(ctx))
+	raw, err := a.read(ctx, m, ref, acceptMetadata)
 	if err != nil {
 		return nil, err
 	}
@@ -111,14 +109,18 @@ func (a *api) head(ctx context.Context, m *meta.RESTMapping, ref kube.Ref) (*met
 
 // body reads an object.
 func (a *api) body(ctx context.Context, m *meta.RESTMapping, ref kube.Ref) (*unstructured.Unstructured, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	raw, err := answerOf(a.client.REST.Get().AbsPath(path(m, ref.Namespace, ref.Name)...).SetHeader("Accept", acceptBody).Do(ctx))
+	raw, err := a.read(ctx, m, ref, acceptBody)
 	if err != nil {
 		return nil, err
 	}
 	got := &unstructured.Unstructured{}
 	return got, got.UnmarshalJSON(raw)
+}
+
+func (a *api) read(ctx context.Context, m *meta.RESTMapping, ref kube.Ref, accept string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	return answerOf(a.client.REST.Get().AbsPath(path(m, ref.Namespace, ref.Name)...).SetHeader("Accept", accept).Do(ctx))
 }
 
 // remove deletes an object in the background, if it is still the one that the preconditions name.

@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/kube"
-	"github.com/slipway-dev/slipway/internal/kube/observe"
 )
 
 // DefaultManager is the field manager that Flux's kustomize-controller applies as. With the same name objects pass from one
@@ -155,16 +155,10 @@ func (blind) Progress(kube.Ref) string                 { return "" }
 // a phase nothing is written unless all of it is valid. The objects given are not changed. The result says what was done, also
 // next to an error, which is one or several *Error, or *Incomplete when the set can't be finished yet.
 func (e *Engine) Apply(ctx context.Context, objs []*unstructured.Unstructured, opts Options) (*Result, error) {
-	opts = opts.withDefaults()
-	client, err := e.clients.For(opts.Identity)
+	r, err := e.beginWith(objs, opts)
 	if err != nil {
 		return &Result{}, err
 	}
-	items, err := prepare(objs, opts)
-	if err != nil {
-		return &Result{}, err
-	}
-	r := &run{Engine: e, opts: opts, api: api{client: client, opts: opts, timeout: e.settings.RequestTimeout}, set: items, result: &Result{}}
 	err = r.phases(ctx)
 	slices.SortStableFunc(r.result.Changes, func(a, b Change) int { return compareOrder(a.Ref, b.Ref) })
 	return r.result, err

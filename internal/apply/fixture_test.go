@@ -19,9 +19,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
-	"github.com/slipway-dev/slipway/internal/kube/observe"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.clients = clients
-	w.pool = observe.New(clients, observe.Options{Assess: health.Assess, NeedsBody: health.NeedsBody})
+	w.pool = observe.New(clients, observe.Options{Assess: assess, NeedsBody: health.NeedsBody})
 	t.Cleanup(w.pool.Close)
 	w.pool.Subscribe(func(e observe.Event) {
 		w.mu.Lock()
@@ -66,6 +66,12 @@ func newWorld(t *testing.T) *world {
 	w.restart()
 	w.owner = apply.Owner{Name: "shop", Namespace: env.Namespace}
 	return w
+}
+
+// assess is what the agent has the pool judge objects with.
+func assess(obj *unstructured.Unstructured) observe.Verdict {
+	v := health.Assess(obj)
+	return observe.Verdict{State: string(v.State), Reason: v.Reason, Message: v.Message}
 }
 
 // restart replaces the engine by one that remembers nothing.

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/kube"
-	"github.com/slipway-dev/slipway/internal/kube/observe"
 )
 
 const annotationForce = "kustomize.toolkit.fluxcd.io/force"
@@ -74,10 +74,7 @@ func newItem(obj *unstructured.Unstructured, opts Options) (*item, *Error) {
 	case ref.Name == "":
 		return nil, invalid(ref, "has no metadata.name: add one; metadata.generateName can't be applied again and again")
 	}
-	own := obj.DeepCopy()
-	for _, f := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
-		unstructured.RemoveNestedField(own.Object, "metadata", f)
-	}
+	own := withoutServerMetadata(obj)
 	if ref.GroupKind() == secretKind {
 		if err := foldStringData(own); err != nil {
 			return nil, invalid(ref, err.Error())
@@ -98,6 +95,15 @@ func newItem(obj *unstructured.Unstructured, opts Options) (*item, *Error) {
 	labels[opts.Owner.Group+"/name"], labels[opts.Owner.Group+"/namespace"] = opts.Owner.Name, opts.Owner.Namespace
 	own.SetLabels(labels)
 	return it, nil
+}
+
+// withoutServerMetadata returns a copy of an object without the metadata that the API server writes.
+func withoutServerMetadata(obj *unstructured.Unstructured) *unstructured.Unstructured {
+	out := obj.DeepCopy()
+	for _, f := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
+		unstructured.RemoveNestedField(out.Object, "metadata", f)
+	}
+	return out
 }
 
 func is(notes map[string]string, key, value string) bool { return strings.EqualFold(notes[key], value) }

@@ -5,8 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/kube"
-	"github.com/slipway-dev/slipway/internal/kube/observe"
 )
 
 // maxRecords bounds the memory at about 60 MB. What falls out costs a dry-run when it is next applied.

@@ -3,50 +3,63 @@ package apply
 import (
 	"context"
 	"slices"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
-// PlannedChange is what Apply would do with an object.
+// PlannedChange is what Apply or Prune would do with an object.
 type PlannedChange struct {
 	Ref kube.Ref
-	// Action is Created, Configured, Unchanged, Recreated or Skipped.
+	// Action is Created, Configured, Unchanged, Recreated or Skipped; of PlanPrune Deleted or Skipped.
 	Action Action
 	// Before and After are the object in the cluster, now and after an apply, as YAML without what the API server adds for itself.
-	// Before is empty when the object doesn't exist. The data of Secrets is masked.
+	// Before is empty when the object doesn't exist, After when it is to be deleted. The data of Secrets is masked.
 	Before, After string
-	// Note says why an object would be skipped, or that its namespace or kind has to be created first and it could not be checked.
+	// Note says why an object would be skipped, that its namespace or kind has to be created first and it could not be checked, or
+	// that more would be changed than After shows.
 	Note string
 }
 
 // Plan tells what Apply would do, object by object and in its order, without changing anything. An error is one or several *Error; the
 // objects that they are about are missing in the plan.
 func (e *Engine) Plan(ctx context.Context, objs []*unstructured.Unstructured, opts Options) ([]PlannedChange, error) {
-	opts = opts.withDefaults()
-	client, err := e.clients.For(opts.Identity)
+	r, err := e.beginWith(objs, opts)
 	if err != nil {
 		return nil, err
 	}
-	items, err := prepare(objs, opts)
-	if err != nil {
-		return nil, err
-	}
-	r := &run{Engine: e, opts: opts, api: api{client: client, opts: opts, timeout: e.settings.RequestTimeout}, set: items, result: &Result{}}
-	plan, unplaced := make(map[*item]PlannedChange, len(items)), make(map[*item]*Error)
-	for _, it := range items {
+	unplaced := make(map[*item]*Error)
+	for _, it := range r.set {
 		if err := it.place(r.clients); err != nil {
 			unplaced[it] = err
 		}
 	}
-	err = r.each(items, func(it *item) *Error {
-		p, err := r.plan(ctx, it, unplaced[it])
+	return r.planEach(r.set, func(it *item) (PlannedChange, *Error) { return r.plan(ctx, it, unplaced[it]) })
+}
+
+// PlanPrune tells what Prune would do with objects, in its order, without changing anything. Its errors are like those of Plan.
+func (e *Engine) PlanPrune(ctx context.Context, refs []kube.Ref, opts Options) ([]PlannedChange, error) {
+	r, err := e.begin(opts)
+	if err != nil {
+		return nil, err
+	}
+	return r.planEach(doomed(refs), func(it *item) (PlannedChange, *Error) { return r.planPrune(ctx, it) })
+}
+
+// planEach plans for all items at once, and returns what succeeded in their order.
+func (r *run) planEach(items []*item, fn func(*item) (PlannedChange, *Error)) ([]PlannedChange, error) {
+	var mu sync.Mutex
+	plan := make(map[*item]PlannedChange, len(items))
+	err := r.each(items, func(it *item) *Error {
+		p, err := fn(it)
 		if err == nil {
-			r.mu.Lock()
-			defer r.mu.Unlock()
+			mu.Lock()
+			defer mu.Unlock()
 			plan[it] = p
 		}
 		return err
@@ -88,12 +101,40 @@ func (r *run) plan(ctx context.Context, it *item, unplaced *Error) (PlannedChang
 	case live == nil:
 		return r.planned(it, Created, nil, after, "")
 	}
-	return r.planned(it, Configured, live, after, "")
+	p, problem := r.planned(it, Configured, live, after, "")
+	if observe.Inspect(live, r.opts.Manager).Overridden && !it.merge {
+		p.Action, p.Note = Configured, "fields that were set with kubectl and that the set doesn't have are removed"
+	}
+	return p, problem
+}
+
+func (r *run) planPrune(ctx context.Context, it *item) (PlannedChange, *Error) {
+	skipped := PlannedChange{Ref: it.ref, Action: Skipped}
+	served, problem := r.find(it)
+	if problem != nil {
+		return skipped, problem
+	}
+	if !served {
+		skipped.Note = kindGone
+		return skipped, nil
+	}
+	live, err := r.body(ctx, it.mapping, it.ref)
+	if apierrors.IsNotFound(err) {
+		skipped.Note = alreadyGone
+		return skipped, nil
+	}
+	if err != nil {
+		return skipped, r.explain(it, "get", err)
+	}
+	if skipped.Note = r.keep(live); skipped.Note != "" {
+		return skipped, nil
+	}
+	return r.planned(it, Deleted, live, nil, "")
 }
 
 func (r *run) planSkip(it *item, live *unstructured.Unstructured) string {
 	switch {
-	case it.ignore:
+	case it.ignore, live != nil && observe.Inspect(live, r.opts.Manager).Paused:
 		return "an annotation asks that it be left alone"
 	case it.once && live != nil:
 		return "it exists, and is only ever created"
@@ -129,10 +170,7 @@ func presentable(obj *unstructured.Unstructured) *unstructured.Unstructured {
 	if obj == nil {
 		return nil
 	}
-	out := obj.DeepCopy()
-	for _, f := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
-		unstructured.RemoveNestedField(out.Object, "metadata", f)
-	}
+	out := withoutServerMetadata(obj)
 	unstructured.RemoveNestedField(out.Object, "metadata", "annotations", lastApplied) // holds the data of Secrets once more
 	unstructured.RemoveNestedField(out.Object, "status")
 	return out

@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/slipway-dev/slipway/internal/kube/observe"
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 )
 
 // sameSecond is how recent an apply must be for its time to tell nothing: managedFields count in seconds, and clocks differ.

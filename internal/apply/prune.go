@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/kube"
-	"github.com/slipway-dev/slipway/internal/kube/observe"
 )
 
 // pruneTries is how often an object is looked at again because it changed between the look and the deletion.
@@ -23,17 +23,11 @@ const pruneTries = 5
 // looked at. What is left alone, or is gone already, is reported as skipped; what could not be deleted is in the error and
 // not in the changes.
 func (e *Engine) Prune(ctx context.Context, refs []kube.Ref, opts Options) ([]Change, error) {
-	opts = opts.withDefaults()
-	client, err := e.clients.For(opts.Identity)
+	r, err := e.begin(opts)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Engine: e, opts: opts, api: api{client: client, opts: opts, timeout: e.settings.RequestTimeout}, result: &Result{}}
-	items := make([]*item, len(refs))
-	for i, ref := range refs {
-		items[i] = &item{ref: ref, obj: &unstructured.Unstructured{Object: map[string]any{}}}
-	}
-	slices.SortFunc(items, func(a, b *item) int { return compareOrder(b.ref, a.ref) })
+	items := doomed(refs)
 	var failed []*Error
 	for phase := phaseCount - 1; phase >= 0; phase-- {
 		ofPhase := pick(items, func(it *item) bool { return phaseOf(it.ref.GroupKind()) == phase })
@@ -45,21 +39,49 @@ func (e *Engine) Prune(ctx context.Context, refs []kube.Ref, opts Options) ([]Ch
 	return r.result.Changes, joined(failed)
 }
 
-func (r *run) prune(ctx context.Context, it *item) *Error {
+// doomed returns references as items, in the order in which they are pruned.
+func doomed(refs []kube.Ref) []*item {
+	items := make([]*item, len(refs))
+	for i, ref := range refs {
+		items[i] = &item{ref: ref, obj: &unstructured.Unstructured{Object: map[string]any{}}}
+	}
+	slices.SortFunc(items, func(a, b *item) int { return compareOrder(b.ref, a.ref) })
+	return items
+}
+
+// Why an object need not be pruned.
+const (
+	kindGone    = "its kind is no longer served, and with that it is gone"
+	alreadyGone = "it is gone already"
+)
+
+// find finds out how the kind of an item that is to be pruned is served, if it still is.
+func (r *run) find(it *item) (served bool, _ *Error) {
 	m, err := r.clients.Mapping(it.ref.GroupKind(), it.ref.Version)
 	if meta.IsNoMatchError(err) { // a later version may be all that is left
 		m, err = r.clients.Mapping(it.ref.GroupKind(), "")
 	}
 	if meta.IsNoMatchError(err) {
-		return r.pruned(Change{Ref: it.ref, Action: Skipped, Note: "its kind is no longer served, and with that it is gone"})
+		return false, nil
 	}
 	if err != nil {
-		return unserved(it.ref, err)
+		return false, unserved(it.ref, err)
 	}
 	it.mapping = m
+	return true, nil
+}
+
+func (r *run) prune(ctx context.Context, it *item) *Error {
+	served, problem := r.find(it)
+	if problem != nil {
+		return problem
+	}
+	if !served {
+		return r.pruned(Change{Ref: it.ref, Action: Skipped, Note: kindGone})
+	}
 	s, exists, watched := r.observer.Get(it.ref)
 	if watched && exists && s.Owner == r.opts.Owner.key() && r.opts.Owner.Group == DefaultGroup && !s.Keep {
-		err := r.remove(ctx, m, it.ref, s.UID, s.ResourceVersion)
+		err := r.remove(ctx, it.mapping, it.ref, s.UID, s.ResourceVersion)
 		if err == nil {
 			return r.pruned(Change{Ref: it.ref, Action: Deleted, UID: s.UID, ResourceVersion: s.ResourceVersion})
 		}
@@ -76,7 +98,7 @@ func (r *run) pruneUnseen(ctx context.Context, it *item) *Error {
 	for try := range pruneTries {
 		live, err := r.head(ctx, it.mapping, it.ref)
 		if apierrors.IsNotFound(err) {
-			return r.pruned(Change{Ref: it.ref, Action: Skipped, Note: "it is gone already"})
+			return r.pruned(Change{Ref: it.ref, Action: Skipped, Note: alreadyGone})
 		}
 		if err != nil {
 			return r.explain(it, "get", err)
@@ -100,15 +122,15 @@ func (r *run) pruneUnseen(ctx context.Context, it *item) *Error {
 }
 
 // keep returns why a live object must not be pruned, "" if it may.
-func (r *run) keep(live *metav1.PartialObjectMetadata) string {
-	labels, owner := live.Labels, r.opts.Owner
+func (r *run) keep(live metav1.Object) string {
+	labels, owner := live.GetLabels(), r.opts.Owner
 	name, namespace := labels[owner.Group+"/name"], labels[owner.Group+"/namespace"]
 	switch {
 	case name == "" && namespace == "":
 		return "it no longer has owner labels"
 	case name != owner.Name || namespace != owner.Namespace:
 		return fmt.Sprintf("it belongs to Kustomization %s/%s now", namespace, name)
-	case strings.EqualFold(live.Annotations[observe.AnnotationPrune], observe.Disabled):
+	case strings.EqualFold(live.GetAnnotations()[observe.AnnotationPrune], observe.Disabled):
 		return "its annotation " + observe.AnnotationPrune + " keeps it"
 	}
 	return ""

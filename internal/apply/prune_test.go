@@ -243,3 +243,58 @@ func TestPlan(t *testing.T) {
 		t.Error("a plan must not create anything")
 	}
 }
+
+func TestPlanSeesWhatOthersDid(t *testing.T) {
+	w := newWorld(t)
+	paused, edited, same := w.configMap("paused", map[string]any{"k": "1"}), w.configMap("edited", map[string]any{"k": "1"}), w.configMap("same", map[string]any{"k": "1"})
+	w.mustApply(objectsOf(paused, edited, same))
+	w.someoneElse(kube.RefOf(paused), "person", "application/merge-patch+json", `{"metadata":{"annotations":{"kustomize.toolkit.fluxcd.io/reconcile":"disabled"}},"data":{"k":"2"}}`)
+	w.someoneElse(kube.RefOf(edited), "kubectl-edit", "application/merge-patch+json", `{"data":{"more":"2"}}`)
+	plan, err := w.engine.Plan(t.Context(), objectsOf(paused, edited, same), w.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]apply.Action{"paused": apply.Skipped, "edited": apply.Configured, "same": apply.Unchanged}
+	for _, p := range plan {
+		if p.Action != want[p.Ref.Name] || (p.Note == "") != (p.Action == apply.Unchanged) {
+			t.Errorf("%s: want %s, with a note unless unchanged; got %s (%s)", p.Ref.Name, want[p.Ref.Name], p.Action, p.Note)
+		}
+	}
+	if did, _ := w.mustApply(objectsOf(paused, edited, same)); did["ConfigMap/edited"] != apply.Configured || did["ConfigMap/paused"] != apply.Skipped {
+		t.Errorf("an apply does what the plan says, got %v", did)
+	}
+}
+
+func TestPlanPrune(t *testing.T) {
+	w := newWorld(t)
+	secret := w.objects("apiVersion: v1\nkind: Secret\nmetadata: {name: goes}\nstringData: {token: hunter1}")[0]
+	kept, theirs := annotate(w.configMap("kept", nil), "prune", "disabled"), w.configMap("theirs", nil)
+	w.mustApply(objectsOf(secret, kept, theirs))
+	w.someoneElse(kube.RefOf(theirs), "person", "application/merge-patch+json", `{"metadata":{"labels":{"kustomize.toolkit.fluxcd.io/name":"other"}}}`)
+	unknown := kube.Ref{Group: "nobody.example", Version: "v1", Kind: "Boat", Namespace: w.env.Namespace, Name: "unserved"}
+	refs := []kube.Ref{kube.RefOf(secret), kube.RefOf(kept), kube.RefOf(theirs), kube.RefOf(w.configMap("gone", nil)), unknown}
+	w.seen.reset()
+	plan, err := w.engine.PlanPrune(t.Context(), refs, w.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]apply.Action{}
+	for _, p := range plan {
+		got[p.Ref.Name] = p.Action
+		if p.Action == apply.Deleted && (p.After != "" || !strings.Contains(p.Before, "token: '***'") || strings.Contains(p.Before, "aHVudGVy")) {
+			t.Errorf("want what goes, without its data:\n%s\n%s", p.Before, p.After)
+		}
+	}
+	want := map[string]apply.Action{"goes": apply.Deleted, "kept": apply.Skipped, "theirs": apply.Skipped, "gone": apply.Skipped, "unserved": apply.Skipped}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+	for _, r := range w.seen.writes() {
+		if !strings.HasPrefix(r, "GET") {
+			t.Errorf("a plan must not write: %s", r)
+		}
+	}
+	if !w.exists(kube.RefOf(secret)) {
+		t.Error("a plan must not delete anything")
+	}
+}

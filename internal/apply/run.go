@@ -27,6 +27,26 @@ type run struct {
 	bornNamespaces map[string]struct{}
 }
 
+// begin prepares a run as the identity of the options.
+func (e *Engine) begin(opts Options) (*run, error) {
+	opts = opts.withDefaults()
+	client, err := e.clients.For(opts.Identity)
+	if err != nil {
+		return nil, err
+	}
+	return &run{Engine: e, opts: opts, api: api{client: client, opts: opts, timeout: e.settings.RequestTimeout}, result: &Result{}}, nil
+}
+
+// beginWith prepares a run for objects.
+func (e *Engine) beginWith(objs []*unstructured.Unstructured, opts Options) (*run, error) {
+	r, err := e.begin(opts)
+	if err != nil {
+		return nil, err
+	}
+	r.set, err = prepare(objs, r.opts)
+	return r, err
+}
+
 func (r *run) phases(ctx context.Context) error {
 	r.young, r.bornNamespaces = map[string]struct{}{}, map[string]struct{}{}
 	for phase := range phaseCount {

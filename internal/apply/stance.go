@@ -6,7 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/slipway-dev/slipway/internal/kube/observe"
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 )
 
 // stance is what has to be done with an item, as far as that is known.

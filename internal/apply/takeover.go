@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
-	"github.com/slipway-dev/slipway/internal/kube/observe"
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 )
 
 // lastApplied is where kubectl keeps what it applied from the client's side.

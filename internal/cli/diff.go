@@ -8,8 +8,8 @@ import (
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/build"
 )
 
@@ -80,9 +80,9 @@ func verdictOn(found []difference, exitCode bool) error {
 	different := false
 	for _, d := range found {
 		if d.Error != "" {
-			return quietError{fmt.Errorf("%s: %s", d.Object, d.Error)}
+			return quietError{fmt.Errorf("%s %s", d.Object, d.Error)}
 		}
-		different = different || d.Action != actionUnchanged && d.Action != actionSkipped
+		different = different || d.Action != apply.Unchanged && d.Action != apply.Skipped
 	}
 	if different && exitCode {
 		return quietError{errDifferent}
@@ -112,7 +112,7 @@ func (a *App) diff(ctx context.Context, c *cluster, name, path string) ([]differ
 	if err != nil {
 		return nil, fmt.Errorf("build Kustomization %q: %w", name, err)
 	}
-	found, err := c.compare(ctx, ks, built.Objects)
+	found, err := a.compare(ctx, c, ks, built.Objects)
 	if err != nil {
 		return nil, err
 	}
@@ -129,10 +129,10 @@ func (a *App) printDifferences(found []difference) {
 		switch {
 		case d.Error != "":
 			fmt.Fprintf(a.Out, "%s %s: %s\n", a.out.bold(d.Object), a.out.bad("can't be applied"), d.Error)
-		case d.Action == actionUnchanged || d.Action == actionSkipped:
+		case d.Action == apply.Unchanged || d.Action == apply.Skipped:
 			continue
 		default:
-			fmt.Fprintf(a.Out, "%s %s\n", a.out.bold(d.Object), d.Action)
+			fmt.Fprintf(a.Out, "%s %s%s\n", a.out.bold(d.Object), d.Action, inBrackets(d.Note))
 		}
 		different = true
 		for line := range strings.Lines(d.Diff) {
@@ -142,6 +142,13 @@ func (a *App) printDifferences(found []difference) {
 	if !different {
 		a.donef("no differences in %d objects", len(found))
 	}
+}
+
+func inBrackets(note string) string {
+	if note == "" {
+		return ""
+	}
+	return " (" + note + ")"
 }
 
 func (a *App) colourDiff(line string) string {
@@ -155,16 +162,4 @@ func (a *App) colourDiff(line string) string {
 		text = a.out.dim(text)
 	}
 	return text + "\n"
-}
-
-// owned puts the labels on obj by which the agent marks what it applies.
-func owned(obj *unstructured.Unstructured, ks *kustomizev1.Kustomization) *unstructured.Unstructured {
-	obj = obj.DeepCopy()
-	labels := obj.GetLabels()
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[ownerNameLabel], labels[ownerNamespaceLabel] = ks.Name, ks.Namespace
-	obj.SetLabels(labels)
-	return obj
 }

@@ -15,8 +15,12 @@ import (
 	"testing"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 )
 
 const settingsManifest = `apiVersion: v1
@@ -55,11 +59,14 @@ func (w *world) shopWithVariables(inv *kustomizev1.ResourceInventory) {
 
 func TestDiffOfAWorkingCopy(t *testing.T) {
 	w := newWorld(t)
-	w.shopWithVariables(inventory(w.namespace+"_settings__ConfigMap", w.namespace+"_old__ConfigMap", w.namespace+"_kept__ConfigMap"))
+	w.shopWithVariables(inventory(w.namespace+"_settings__ConfigMap", w.namespace+"_old__ConfigMap", w.namespace+"_released__ConfigMap",
+		w.namespace+"_kept__ConfigMap", w.namespace+"_gone__ConfigMap"))
+	labels := map[string]string{observe.LabelName: "shop", observe.LabelNamespace: w.namespace}
 	w.has(
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "settings"}, Data: map[string]string{"colour": "red", "pin": "hunter2"}},
-		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "old"}},
-		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kept", Annotations: map[string]string{pruneAnnotation: "disabled"}}},
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "old", Labels: labels}},
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "released"}}, // somebody has taken the labels away
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kept", Labels: labels, Annotations: map[string]string{observe.AnnotationPrune: "disabled"}}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "key"}, StringData: map[string]string{"token": "swordfish-one"}},
 	)
 	dir := checkout(t, map[string]string{"settings.yaml": settingsManifest, "key.yaml": secretManifest, "new.yaml": `apiVersion: v1
@@ -73,7 +80,7 @@ metadata: {name: new}
 		"ConfigMap/"+w.namespace+"/new created",
 		"ConfigMap/"+w.namespace+"/old deleted",
 		"Secret/"+w.namespace+"/key configured")
-	for _, secret := range []string{"hunter2", "swordfish", "c3dvcmRmaXNo", "/kept"} {
+	for _, secret := range []string{"hunter2", "swordfish", "c3dvcmRmaXNo", "/kept", "/released"} {
 		if strings.Contains(got.out+got.err, secret) {
 			t.Errorf("%q is shown:\n%s", secret, got.out)
 		}
@@ -88,8 +95,19 @@ metadata: {name: new}
 	if err := json.Unmarshal([]byte(w.slipway("diff", "ks", "shop", "--path", dir, "-o", "json").out), &found); err != nil {
 		t.Fatal(err)
 	}
-	if len(found) != 4 {
-		t.Errorf("%d objects in JSON, want 4: %+v", len(found), found)
+	became := map[string]apply.Action{}
+	for _, d := range found {
+		became[strings.TrimPrefix(strings.ReplaceAll(d.Object, "/"+w.namespace+"/", "/"), "ConfigMap/")] = d.Action
+		if (d.Action == apply.Skipped) != (d.Note != "") {
+			t.Errorf("want a note on what is left alone, and only there: %+v", d)
+		}
+	}
+	want := map[string]apply.Action{
+		"settings": apply.Configured, "new": apply.Created, "Secret/key": apply.Configured,
+		"old": apply.Deleted, "kept": apply.Skipped, "released": apply.Skipped, "gone": apply.Skipped,
+	}
+	if diff := cmp.Diff(want, became); diff != "" {
+		t.Errorf("objects in JSON (-want +got):\n%s", diff)
 	}
 }
 

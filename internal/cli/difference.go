@@ -2,155 +2,92 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/pmezard/go-difflib/difflib"
-	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
+	"k8s.io/client-go/rest"
 
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
-// More of what applying would do to an object; see also actionCreated and its neighbours.
-const (
-	actionDeleted = "deleted"
-	actionSkipped = "skipped" // an annotation says that it is left alone
-)
-
-// The annotations by which an object says that it is left alone.
-const (
-	reconcileAnnotation = "kustomize.toolkit.fluxcd.io/reconcile"
-	ssaAnnotation       = "kustomize.toolkit.fluxcd.io/ssa"
-	pruneAnnotation     = "kustomize.toolkit.fluxcd.io/prune"
-	disabled            = "disabled"
-)
-
 // difference is what applying would do to one object.
 type difference struct {
-	Object string `json:"object"`
-	Action string `json:"action,omitempty"`
-	Diff   string `json:"diff,omitempty"`
-	Error  string `json:"error,omitempty"` // why it can't be applied
+	Object string       `json:"object"`
+	Action apply.Action `json:"action,omitempty"`
+	Note   string       `json:"note,omitempty"`
+	Diff   string       `json:"diff,omitempty"`
+	Error  string       `json:"error,omitempty"` // why it can't be applied, as the end of a sentence
 }
 
-// compare asks the API server about each of the objects, and lists those that would be pruned.
-func (c *cluster) compare(
-	ctx context.Context, ks *kustomizev1.Kustomization, objs []*unstructured.Unstructured,
+// compare has the API server say what would become of each of the objects, and of those in the inventory that would be pruned.
+func (a *App) compare(
+	ctx context.Context, c *cluster, ks *kustomizev1.Kustomization, objs []*unstructured.Unstructured,
 ) ([]difference, error) {
-	found := make([]difference, len(objs))
-	var reads errgroup.Group
-	reads.SetLimit(treeReads)
-	for i, obj := range objs {
-		reads.Go(func() error {
-			found[i] = c.compareOne(ctx, owned(obj, ks))
-			return ctx.Err()
-		})
-	}
-	if err := reads.Wait(); err != nil {
+	config := rest.CopyConfig(c.config)
+	config.WarningHandler = rest.NewWarningWriter(a.Err, rest.WarningWriterOptions{Deduplicate: true})
+	clients, err := kube.NewClients(config)
+	if err != nil {
 		return nil, err
 	}
-	pruned, err := c.comparePruned(ctx, ks, objs)
+	engine := apply.New(clients, nil, apply.Settings{})
+	opts := apply.Options{Owner: apply.Owner{Name: ks.Name, Namespace: ks.Namespace}, Force: ks.Spec.Force}
+	plan, err := engine.Plan(ctx, objs, opts)
+	found, err := differences(ctx, plan, err)
+	if err != nil || !ks.Spec.Prune {
+		return found, err
+	}
+	gone := apply.Diff(apply.Refs(ks.Status.Inventory), append(refsOf(objs), plannedRefs(plan)...))
+	doomed, err := engine.PlanPrune(ctx, gone, opts)
+	pruned, err := differences(ctx, doomed, err)
 	return append(found, pruned...), err
 }
 
-func (c *cluster) compareOne(ctx context.Context, desired *unstructured.Unstructured) difference {
-	result := difference{Object: objectName(desired)}
-	live := &unstructured.Unstructured{}
-	live.SetGroupVersionKind(desired.GroupVersionKind())
-	err := c.Get(ctx, client.ObjectKeyFromObject(desired), live)
-	exists := err == nil
-	switch {
-	case exists && leftAlone(live, desired):
-		result.Action = actionSkipped
-		return result
-	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
-		live = &unstructured.Unstructured{}
-	case err != nil:
-		result.Error = err.Error()
-		return result
+// differences words a plan, and after it what of it failed.
+func differences(ctx context.Context, plan []apply.PlannedChange, failed error) ([]difference, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	after := desired.DeepCopy()
-	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(after),
-		client.FieldOwner(apply.DefaultManager), client.ForceOwnership, client.DryRunAll)
-	if !exists && (apierrors.IsNotFound(err) || meta.IsNoMatchError(err)) {
-		// Its namespace or its kind isn't there yet; maybe it comes with the same set. What was built is all there is to show.
-		after, err = desired.DeepCopy(), nil
+	if failed != nil && len(apply.Errors(failed)) == 0 {
+		return nil, failed
 	}
-	if err != nil {
-		result.Error = err.Error()
-		return result
+	found := make([]difference, 0, len(plan))
+	for _, p := range plan {
+		d := difference{Object: p.Ref.Subject(), Action: p.Action, Note: p.Note}
+		if p.Action != apply.Skipped {
+			d.Diff = unified(p.Before, p.After)
+		}
+		found = append(found, d)
 	}
-	result.Action = actionCreated
-	if exists {
-		result.Action = actionConfigured
+	for _, e := range apply.Errors(failed) {
+		found = append(found, difference{Object: e.Ref.Subject(), Error: e.Message})
 	}
-	if result.Diff = unified(live, after); result.Diff == "" {
-		result.Action = actionUnchanged
-	}
-	return result
+	return found, nil
 }
 
-// leftAlone reports whether annotations tell the agent not to touch an object that exists.
-func leftAlone(live, desired *unstructured.Unstructured) bool {
-	is := func(obj *unstructured.Unstructured, key, value string) bool {
-		return strings.EqualFold(obj.GetAnnotations()[key], value)
-	}
-	return is(live, reconcileAnnotation, disabled) || is(desired, reconcileAnnotation, disabled) ||
-		is(desired, ssaAnnotation, "Ignore") || is(desired, ssaAnnotation, "IfNotPresent")
-}
-
-// comparePruned lists what the inventory has and objs doesn't.
-func (c *cluster) comparePruned(
-	ctx context.Context, ks *kustomizev1.Kustomization, objs []*unstructured.Unstructured,
-) ([]difference, error) {
-	if !ks.Spec.Prune || ks.Status.Inventory == nil {
-		return nil, nil
-	}
-	built := make([]kube.Ref, len(objs))
+func refsOf(objs []*unstructured.Unstructured) []kube.Ref {
+	refs := make([]kube.Ref, len(objs))
 	for i, obj := range objs {
-		built[i] = kube.RefOf(obj).Unversioned()
+		refs[i] = kube.RefOf(obj)
 	}
-	var pruned []difference
-	for _, line := range ks.Status.Inventory.Entries {
-		ref, err := kube.ParseRef(line.ID)
-		if err != nil {
-			return nil, err
-		}
-		if slices.Contains(built, ref) {
-			continue
-		}
-		live := &unstructured.Unstructured{}
-		live.SetGroupVersionKind(schema.GroupVersionKind{Group: ref.Group, Version: line.Version, Kind: ref.Kind})
-		err = c.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, live)
-		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) || strings.EqualFold(live.GetAnnotations()[pruneAnnotation], disabled) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", ref.Subject(), err)
-		}
-		pruned = append(pruned, difference{
-			Object: objectName(live), Action: actionDeleted, Diff: unified(live, &unstructured.Unstructured{}),
-		})
-	}
-	return pruned, nil
+	return refs
 }
 
-// unified returns the differences between two states of an object, or "". What the API server alone writes is left out, and values
-// of Secrets are replaced by a word.
-func unified(live, after *unstructured.Unstructured) string {
-	live, after = comparable(live), comparable(after)
-	hideSecret(live, after)
+// plannedRefs differ from those of what was built where that has a namespace and its kind has none.
+func plannedRefs(plan []apply.PlannedChange) []kube.Ref {
+	refs := make([]kube.Ref, len(plan))
+	for i, p := range plan {
+		refs[i] = p.Ref
+	}
+	return refs
+}
+
+// unified returns the differences between two states of an object, or "".
+func unified(before, after string) string {
 	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: lines(live), B: lines(after), FromFile: "in the cluster", ToFile: "applied", Context: 3,
+		A: lines(before), B: lines(after), FromFile: "in the cluster", ToFile: "applied", Context: 3,
 	})
 	if err != nil { // it writes to memory
 		return err.Error()
@@ -158,49 +95,9 @@ func unified(live, after *unstructured.Unstructured) string {
 	return text
 }
 
-func comparable(obj *unstructured.Unstructured) *unstructured.Unstructured {
-	obj = obj.DeepCopy()
-	for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp"} {
-		unstructured.RemoveNestedField(obj.Object, "metadata", field)
-	}
-	unstructured.RemoveNestedField(obj.Object, "status")
-	return obj
-}
-
-func lines(obj *unstructured.Unstructured) []string {
-	if len(obj.Object) == 0 {
+func lines(text string) []string {
+	if text == "" {
 		return nil
 	}
-	data, err := yaml.Marshal(obj.Object)
-	if err != nil {
-		return []string{err.Error() + "\n"}
-	}
-	return difflib.SplitLines(strings.TrimSuffix(string(data), "\n"))
-}
-
-// hideSecret replaces each value of a Secret by a word that is the same on both sides exactly if the value is.
-func hideSecret(live, after *unstructured.Unstructured) {
-	if live.GetKind() != "Secret" && after.GetKind() != "Secret" {
-		return
-	}
-	for _, field := range []string{"data", "stringData"} {
-		before, _, _ := unstructured.NestedMap(live.Object, field)
-		now, _, _ := unstructured.NestedMap(after.Object, field)
-		hideValues(live, field, before, now, "***** (in the cluster)")
-		hideValues(after, field, now, before, "***** (applied)")
-	}
-}
-
-func hideValues(obj *unstructured.Unstructured, field string, values, others map[string]any, different string) {
-	if values == nil {
-		return
-	}
-	hidden := make(map[string]any, len(values))
-	for key, value := range values {
-		hidden[key] = different
-		if other, both := others[key]; both && other == value {
-			hidden[key] = "*****"
-		}
-	}
-	obj.Object[field] = hidden
+	return difflib.SplitLines(strings.TrimSuffix(text, "\n"))
 }

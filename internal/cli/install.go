@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-dev/slipway/deploy"
+	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 // installOptions say what is installed and how.
@@ -122,7 +124,7 @@ func (a *App) install(ctx context.Context, c *cluster, objs []*unstructured.Unst
 		if err != nil {
 			return err
 		}
-		a.donef("%s %s", objectName(obj), action)
+		a.donef("%s %s", kube.RefOf(obj).Subject(), action)
 		if obj.GetKind() == crdKind {
 			if err := c.waitEstablished(ctx, obj.GetName()); err != nil {
 				return err
@@ -146,29 +148,21 @@ func (a *App) previewInstall(ctx context.Context, c *cluster, objs []*unstructur
 		return err
 	}
 	for _, obj := range objs {
-		action := "created"
+		action := apply.Created
 		// The API server can check nothing in a namespace that it doesn't have.
 		if !fresh || obj.GetNamespace() == "" {
 			if action, err = c.applyOwn(ctx, obj, true); err != nil {
 				return err
 			}
 		}
-		a.donef("%s %s (dry run)", objectName(obj), action)
+		a.donef("%s %s (dry run)", kube.RefOf(obj).Subject(), action)
 	}
 	leftovers, err := c.leftovers(ctx, objs)
 	if err != nil {
 		return err
 	}
 	for _, obj := range leftovers {
-		a.donef("%s deleted (dry run)", objectName(obj))
+		a.donef("%s deleted (dry run)", kube.RefOf(obj).Subject())
 	}
 	return nil
-}
-
-// objectName is how a person reads which object is meant.
-func objectName(obj *unstructured.Unstructured) string {
-	if obj.GetNamespace() == "" {
-		return obj.GetKind() + "/" + obj.GetName()
-	}
-	return obj.GetKind() + "/" + obj.GetNamespace() + "/" + obj.GetName()
 }

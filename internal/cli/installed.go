@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/deploy"
+	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 const (
@@ -25,20 +27,13 @@ const (
 	crdKind        = "CustomResourceDefinition"
 )
 
-// What an install does to an object.
-const (
-	actionCreated    = "created"
-	actionConfigured = "configured"
-	actionUnchanged  = "unchanged"
-)
-
 // applyOwn applies one object of Slipway's own and says what became of it.
-func (c *cluster) applyOwn(ctx context.Context, desired *unstructured.Unstructured, dryRun bool) (string, error) {
+func (c *cluster) applyOwn(ctx context.Context, desired *unstructured.Unstructured, dryRun bool) (apply.Action, error) {
 	before := &unstructured.Unstructured{}
 	before.SetGroupVersionKind(desired.GroupVersionKind())
 	err := c.Get(ctx, client.ObjectKeyFromObject(desired), before)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return "", fmt.Errorf("read %s: %w", objectName(desired), err)
+		return "", fmt.Errorf("read %s: %w", kube.RefOf(desired).Subject(), err)
 	}
 	exists := err == nil
 	applied := desired.DeepCopy()
@@ -47,15 +42,15 @@ func (c *cluster) applyOwn(ctx context.Context, desired *unstructured.Unstructur
 		opts = append(opts, client.DryRunAll)
 	}
 	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), opts...); err != nil {
-		return "", fmt.Errorf("apply %s: %w", objectName(desired), err)
+		return "", fmt.Errorf("apply %s: %w", kube.RefOf(desired).Subject(), err)
 	}
 	switch {
 	case !exists:
-		return actionCreated, nil
+		return apply.Created, nil
 	case applied.GetResourceVersion() == before.GetResourceVersion():
-		return actionUnchanged, nil
+		return apply.Unchanged, nil
 	default:
-		return actionConfigured, nil
+		return apply.Configured, nil
 	}
 }
 
@@ -196,7 +191,7 @@ func prunable() []schema.GroupVersionKind {
 func (c *cluster) leftovers(ctx context.Context, objs []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
 	wanted := map[string]bool{}
 	for _, obj := range objs {
-		wanted[objectName(obj)] = true
+		wanted[kube.RefOf(obj).Subject()] = true
 	}
 	var extra []*unstructured.Unstructured
 	for _, gvk := range prunable() {
@@ -208,7 +203,7 @@ func (c *cluster) leftovers(ctx context.Context, objs []*unstructured.Unstructur
 		for i := range list.Items {
 			obj := &list.Items[i]
 			ours := obj.GetNamespace() == "" || obj.GetNamespace() == deploy.Namespace
-			if ours && appliedByInstall(obj) && !wanted[objectName(obj)] {
+			if ours && appliedByInstall(obj) && !wanted[kube.RefOf(obj).Subject()] {
 				extra = append(extra, obj)
 			}
 		}
@@ -233,9 +228,9 @@ func (a *App) pruneInstall(ctx context.Context, c *cluster, objs []*unstructured
 	}
 	for _, obj := range extra {
 		if err := c.Delete(ctx, obj); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("delete %s: %w", objectName(obj), err)
+			return fmt.Errorf("delete %s: %w", kube.RefOf(obj).Subject(), err)
 		}
-		a.donef("%s deleted", objectName(obj))
+		a.donef("%s deleted", kube.RefOf(obj).Subject())
 	}
 	return nil
 }

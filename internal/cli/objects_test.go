@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 )
 
 func TestGet(t *testing.T) {
@@ -128,7 +130,7 @@ func TestTree(t *testing.T) {
 
 func TestTrace(t *testing.T) {
 	w := newWorld(t)
-	labels := map[string]string{ownerNameLabel: "shop", ownerNamespaceLabel: w.namespace}
+	labels := map[string]string{observe.LabelName: "shop", observe.LabelNamespace: w.namespace}
 	cart := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "cart", Labels: labels},
 		Spec: appsv1.DeploymentSpec{

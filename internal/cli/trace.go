@@ -16,18 +16,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 // maxOwners bounds the walk from an object to its owners: Pod, ReplicaSet, Deployment is three.
 const maxOwners = 10
-
-// The labels by which an applied object names its Kustomization.
-const (
-	ownerNameLabel      = "kustomize.toolkit.fluxcd.io/name"
-	ownerNamespaceLabel = "kustomize.toolkit.fluxcd.io/namespace"
-)
 
 // traced is the way of an object from Git.
 type traced struct {
@@ -114,8 +109,8 @@ func (c *cluster) trace(ctx context.Context, word, name string) (*traced, error)
 func (c *cluster) climb(ctx context.Context, obj *unstructured.Unstructured, found *traced) error {
 	for range maxOwners {
 		labels := obj.GetLabels()
-		if name := labels[ownerNameLabel]; name != "" {
-			return c.traceKustomization(ctx, labels[ownerNamespaceLabel], name, found)
+		if name := labels[observe.LabelName]; name != "" {
+			return c.traceKustomization(ctx, labels[observe.LabelNamespace], name, found)
 		}
 		owner := metav1.GetControllerOf(obj)
 		if owner == nil {
@@ -132,7 +127,7 @@ func (c *cluster) climb(ctx context.Context, obj *unstructured.Unstructured, fou
 		found.Owners = append(found.Owners, kube.RefOf(obj).Subject())
 	}
 	return fmt.Errorf("%s comes from no Kustomization: neither it nor an owner of it has the label %s",
-		found.Object, ownerNameLabel)
+		found.Object, observe.LabelName)
 }
 
 func (c *cluster) traceKustomization(ctx context.Context, namespace, name string, found *traced) error {

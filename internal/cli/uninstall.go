@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/slipway-dev/slipway/deploy"
+	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 func newUninstall(app *App) *cobra.Command {
@@ -164,7 +165,7 @@ func everythingInstalled() ([]*unstructured.Unstructured, error) {
 			return nil, err
 		}
 		for _, obj := range objs {
-			if name := objectName(obj); !seen[name] {
+			if name := kube.RefOf(obj).Subject(); !seen[name] {
 				seen[name] = true
 				all = append(all, obj)
 			}
@@ -179,8 +180,8 @@ func (a *App) deleteOwn(ctx context.Context, c *cluster, obj *unstructured.Unstr
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("delete %s: %w", objectName(obj), err)
+		return fmt.Errorf("delete %s: %w", kube.RefOf(obj).Subject(), err)
 	}
-	a.donef("%s deleted", objectName(obj))
+	a.donef("%s deleted", kube.RefOf(obj).Subject())
 	return nil
 }

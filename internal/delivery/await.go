@@ -134,7 +134,7 @@ func (t *task) held(ctx context.Context, refs []kube.Ref) []holdup {
 	var held []holdup
 	for _, ref := range refs {
 		state, exists, watched := t.watcher.Get(ref)
-		verdict := state.Health
+		verdict := health.Verdict{State: health.State(state.Health.State), Reason: state.Health.Reason, Message: state.Health.Message}
 		switch {
 		case !watched, exists && t.entry.past.rules.Has(ref.GroupKind()):
 			verdict = t.ask(ctx, ref)

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"github.com/slipway-dev/slipway/internal/kube/observe"
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 )
 
 // Indexes of the cache: who is concerned by a source, by a dependency.

@@ -125,8 +125,11 @@ func (l *Lab) cleanHost(ctx context.Context) error {
 		}
 	}
 	groups, err := cgroup.Mounted()
+	if errors.Is(err, cgroup.ErrNone) {
+		return nil // neither has the lab
+	}
 	if err != nil {
-		return nil // where there are no control groups, the lab has none
+		return err
 	}
 	return groups.Remove(l.cgroup())
 }

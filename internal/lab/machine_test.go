@@ -109,8 +109,10 @@ func (m machine) traces(t *testing.T, name string) []string {
 		}
 	}
 	for _, command := range [][]string{
-		{"cat", "/proc/self/mounts"}, {"ip", "-details", "-oneline", "link"},
-		{"iptables", "-w", "-t", "nat", "-S"}, {"iptables", "-w", "-t", "filter", "-S"},
+		{"cat", "/proc/self/mounts"},
+		{"ip", "-details", "-oneline", "link"},
+		{"iptables", "-w", "-t", "nat", "-S"},
+		{"iptables", "-w", "-t", "filter", "-S"},
 	} {
 		found = append(found, lines(t, command, dir, "slipway lab "+name+"-")...)
 	}

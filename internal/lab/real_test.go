@@ -131,7 +131,7 @@ func podsReach(t *testing.T, l *lab.Lab, w *workload) {
 		eventually(t, what, func(ctx context.Context) error {
 			got, err := w.from(ctx, one, way.target)
 			if !strings.Contains(got, way.want) {
-				return fmt.Errorf("got %q, %v, want %q", got, err, way.want)
+				return errors.Join(fmt.Errorf("got %q, want %q", got, way.want), err)
 			}
 			return nil
 		})

@@ -21,6 +21,9 @@ type Tree struct {
 	roots, all []string
 }
 
+// ErrNone says that the machine has no control groups.
+var ErrNone = errors.New("no control groups are mounted: expected them under /sys/fs/cgroup")
+
 // Mounted finds the hierarchies that this process sees. On a machine with both versions, v1 has the controllers.
 func Mounted() (Tree, error) {
 	mounts, err := os.Open("/proc/self/mounts")
@@ -51,7 +54,7 @@ func Mounted() (Tree, error) {
 	case len(two) > 0:
 		return Tree{roots: two[:1], all: two, Unified: true}, nil
 	}
-	return Tree{}, errors.New("no control groups are mounted: expected them under /sys/fs/cgroup")
+	return Tree{}, ErrNone
 }
 
 // Ensure makes the group in every hierarchy. path starts with a slash.

@@ -74,3 +74,13 @@ func TestPreparedPlaneHasAnAdministrator(t *testing.T) {
 		t.Error("a control plane has a kubelet")
 	}
 }
+
+func TestFreePortIsNotOneOfOutgoingConnections(t *testing.T) {
+	const firstOutgoing = 32768 // of Linux, unless configured otherwise
+	for range 50 {
+		port, err := control.FreePort("127.0.0.1")
+		if err != nil || port < 1024 || port >= firstOutgoing {
+			t.Fatalf("got port %d, %v", port, err)
+		}
+	}
+}

@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"fmt"
-	"net"
 	"path/filepath"
 	"time"
 
@@ -37,14 +36,4 @@ func (p *Plane) readyz(ctx context.Context) error {
 	}
 	defer client.CloseIdleConnections()
 	return get(ctx, client, p.URL()+"/readyz")
-}
-
-// FreePort returns a port on which nobody listens at address now.
-func FreePort(address string) (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-	if err != nil {
-		return 0, fmt.Errorf("find a free port on %s: %w", address, err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }

@@ -125,7 +125,7 @@ func (p *plane) run(ctx context.Context, name string, command control.Command, r
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("%s did not become ready: %w (%v); the end of its log:\n%s", name, err, last, process.Tail(command.Log, 10))
+		return fmt.Errorf("%s did not become ready: %w; the end of its log:\n%s", name, errors.Join(err, last), process.Tail(command.Log, 10))
 	}
 	return nil
 }
@@ -141,7 +141,6 @@ func (p *plane) stop() {
 type programs struct {
 	assets     string // folder of KUBEBUILDER_ASSETS; has etcd and kube-apiserver
 	kubernetes string
-	addons     string
 }
 
 func findPrograms(ctx context.Context) (*programs, error) {

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -19,7 +18,7 @@ type Options struct {
 	// Manager is the field manager whose fields are watched for drift. Default: "kustomize-controller".
 	Manager string
 	// Assess judges the health of an object. Nil: no health is kept.
-	Assess func(*unstructured.Unstructured) health.Verdict
+	Assess func(*unstructured.Unstructured) Verdict
 	// NeedsBody tells which kinds must be watched whole. Nil: all.
 	NeedsBody func(schema.GroupVersionKind) bool
 	// SyncTimeout is how long Ensure waits for the first list of a kind. Default: 10 s.

@@ -19,9 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 
-	"github.com/slipway-dev/slipway/internal/health"
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/kube"
-	"github.com/slipway-dev/slipway/internal/kube/observe"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
@@ -73,12 +72,12 @@ func clients(t *testing.T, cfg *rest.Config) *kube.Clients {
 	return c
 }
 
-func assess(obj *unstructured.Unstructured) health.Verdict {
+func assess(obj *unstructured.Unstructured) observe.Verdict {
 	ready, _, _ := unstructured.NestedInt64(obj.Object, "status", "readyReplicas")
 	if obj.GetKind() == "Deployment" && ready == 0 {
-		return health.Verdict{State: health.Progressing, Message: "0 ready"}
+		return observe.Verdict{State: "Progressing", Message: "0 ready"}
 	}
-	return health.Verdict{State: health.Healthy}
+	return observe.Verdict{State: observe.Healthy}
 }
 
 func (w *world) configMap(name string) kube.Ref {
@@ -300,13 +299,13 @@ func TestEventsThatMatter(t *testing.T) {
 		`"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"IMAGE"}]}}}}`
 	w.apply(ref, strings.Replace(body, "IMAGE", "c:1", 1))
 	w.eventually("it came", func() bool { came, _, _ := w.told(ref); return came == 1 })
-	if s, _, _ := w.pool.Get(ref); s.Health.State != health.Progressing {
+	if s, _, _ := w.pool.Get(ref); s.Health.State != "Progressing" {
 		t.Errorf("want it Progressing, got %v", s.Health)
 	}
 
 	w.patch(ref, "controller", types.MergePatchType, `{"status":{"replicas":1,"unavailableReplicas":1}}`, "status")
 	w.patch(ref, "controller", types.MergePatchType, `{"status":{"replicas":1,"readyReplicas":1,"availableReplicas":1}}`, "status")
-	w.eventually("it became healthy", func() bool { s, _, _ := w.pool.Get(ref); return s.Health.State == health.Healthy })
+	w.eventually("it became healthy", func() bool { s, _, _ := w.pool.Get(ref); return s.Health.State == observe.Healthy })
 	if _, changed, _ := w.told(ref); changed != 1 {
 		t.Errorf("of two status updates one changed the verdict: want 1 event, got %d", changed)
 	}

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -57,7 +56,7 @@ type watcher struct {
 	key     key
 	from    lister
 	manager string
-	assess  func(*unstructured.Unstructured) health.Verdict
+	assess  func(*unstructured.Unstructured) Verdict
 	emit    func(Event)
 	backoff backoff
 	stop    context.CancelFunc
@@ -79,7 +78,7 @@ type watcher struct {
 	changed chan struct{}
 }
 
-func newWatcher(k key, from lister, manager string, assess func(*unstructured.Unstructured) health.Verdict, b backoff) *watcher {
+func newWatcher(k key, from lister, manager string, assess func(*unstructured.Unstructured) Verdict, b backoff) *watcher {
 	return &watcher{
 		key: k, from: from, manager: manager, assess: assess, backoff: b,
 		kick: make(chan struct{}, 1), changed: make(chan struct{}),

@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -51,14 +50,26 @@ type State struct {
 	Paused bool
 	// Deleting says that the object has a deletion timestamp.
 	Deleting bool
-	Health   health.Verdict
+	// Health is the zero Verdict where no health is kept.
+	Health Verdict
 }
 
+// Verdict is what Options.Assess says of the health of an object. The pool keeps it and tells when it is another one.
+type Verdict struct {
+	// State in a word. Of those that there are only Healthy is known here.
+	State string
+	// Reason and Message are for others to read.
+	Reason, Message string
+}
+
+// Healthy is the Verdict.State of an object that is as its spec says.
+const Healthy = "Healthy"
+
 // Unhealthy tells whether the object is known not to be healthy. Where no health is kept it is not known.
-func (s State) Unhealthy() bool { return s.Health.State != "" && s.Health.State != health.Healthy }
+func (s State) Unhealthy() bool { return s.Health.State != "" && s.Health.State != Healthy }
 
 // Healthy tells whether the object is known to be healthy.
-func (s State) Healthy() bool { return s.Health.State == health.Healthy }
+func (s State) Healthy() bool { return s.Health.State == Healthy }
 
 // differs tells whether somebody may have to act on the difference. Resource version and generation alone don't count.
 func (s State) differs(o State) bool {
