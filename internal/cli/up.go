@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,17 +19,15 @@ import (
 // upPatience is how long a lab may take to become ready once its programs are built.
 const upPatience = 5 * time.Minute
 
-// labOverlay and labGrant are what a lab's Slipway is installed with: one replica, and leave to apply anything.
-const (
-	labOverlay = "dev"
-	labGrant   = "cluster-admin"
-)
+// labOverlay is what a lab's Slipway is installed with: one replica.
+const labOverlay = "dev"
 
 func newUp(app *App) *cobra.Command {
 	var (
 		opts  = lab.Options{Progress: lab.NewProgress(app.Err, app.err.terminal)}
 		nodes string
 		bare  bool
+		grant []string
 	)
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -42,11 +41,17 @@ has crashed of the lab and changes nothing else. Several labs live side by side 
   real       containerd and kubelet in namespaces of their own, DNS, metrics-server and a registry; needs root on Linux
   simulated  pods become ready without running anything; needs no root
   none       the control plane alone
-Without the flag it is the best that the machine allows, and the command says which and why.`,
+Without the flag it is the best that the machine allows, and the command says which and why.
+
+Slipway is installed as 'slipway install --overlay dev' does it: it applies as the service account that each Kustomization names.
+'--grant cluster-admin' lets it apply anything under its own name.`,
 		Example: `  slipway up
 
   # Three nodes, and nothing in them yet
   slipway up --name big --workers 3 --bare
+
+  # Kustomizations without a service account may apply anything
+  slipway up --grant cluster-admin
 
   # Without root
   slipway up --nodes simulated
@@ -61,6 +66,8 @@ Without the flag it is the best that the machine allows, and the command says wh
 	flags.StringVar(&nodes, "nodes", "", "what runs pods: real, simulated, none (default: the best that the machine allows)")
 	flags.IntVar(&opts.Workers, "workers", 0, "how many nodes (default 1)")
 	flags.BoolVar(&bare, "bare", false, "the cluster alone, without Slipway")
+	flags.StringSliceVar(&grant, "grant", nil, "wider rights for Slipway in the lab: "+strings.Join(deploy.Components(), ", ")+" (default: none)")
+	completeWords(cmd, "grant", deploy.Components()...)
 	flags.DurationVar(&opts.Wait, "wait", upPatience, "how long to wait until everything is ready")
 	complete := cobra.FixedCompletions([]string{string(lab.Real), string(lab.Simulated), string(lab.None)}, cobra.ShellCompDirectiveNoFileComp)
 	if err := cmd.RegisterFlagCompletionFunc("nodes", complete); err != nil {
@@ -69,7 +76,7 @@ Without the flag it is the best that the machine allows, and the command says wh
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts.Nodes = lab.Nodes(nodes)
 		if !bare {
-			opts.Install = app.installIntoLab
+			opts.Install = func(ctx context.Context, l *lab.Lab) error { return app.installIntoLab(ctx, l, grant) }
 		}
 		l, err := lab.Up(cmd.Context(), opts)
 		if wrong := new(lab.OptionsError); errors.As(err, &wrong) {
@@ -85,7 +92,7 @@ Without the flag it is the best that the machine allows, and the command says wh
 }
 
 // installIntoLab brings this very binary into the lab and installs it there. Where pods don't run, there is nothing to install.
-func (a *App) installIntoLab(ctx context.Context, l *lab.Lab) error {
+func (a *App) installIntoLab(ctx context.Context, l *lab.Lab, grant []string) error {
 	if l.Nodes() != lab.Real {
 		a.warnf("Slipway isn't installed in the lab: its nodes are %s and run no containers. Run it beside the cluster:\n"+
 			"  slipway agent --lab %s", l.Nodes(), l.Name())
@@ -95,7 +102,7 @@ func (a *App) installIntoLab(ctx context.Context, l *lab.Lab) error {
 	if err != nil {
 		return err
 	}
-	objs, err := renderInstall(deploy.Options{Overlay: labOverlay, Components: []string{labGrant}, Image: ref})
+	objs, err := renderInstall(deploy.Options{Overlay: labOverlay, Components: grant, Image: ref})
 	if err != nil {
 		return err
 	}
