@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,30 +34,49 @@ func (d *demo) running(ctx context.Context) error {
 // and that something can be bought, which takes all four services.
 func (d *demo) shop(ctx context.Context, version, greeting string) error {
 	return d.step("a customer sees web "+version+", puts a lantern into the cart and pays", func() error {
-		customer, err := d.enter()
+		// A Service's way to a new pod is laid a moment after the pod is ready.
+		var last error
+		err := wait.PollUntilContextTimeout(ctx, retryEvery, patience, true, func(ctx context.Context) (bool, error) {
+			last = d.buy(ctx, version, greeting)
+			return last == nil, nil
+		})
+		if err != nil && last != nil {
+			return last
+		}
+		return err
+	})
+}
+
+const (
+	retryEvery = 100 * time.Millisecond
+	patience   = 10 * time.Second
+)
+
+// buy is one visit from the first page to the payment.
+func (d *demo) buy(ctx context.Context, version, greeting string) error {
+	customer, err := d.enter()
+	if err != nil {
+		return err
+	}
+	for _, visit := range []struct {
+		method, path string
+		sees         []string
+	}{
+		{http.MethodGet, "", []string{greeting, "web " + version + " in staging", "Deck lantern"}},
+		{http.MethodPost, "add/lantern", []string{"Your cart", "1 × 32.50"}},
+		{http.MethodPost, "checkout", []string{"Paid 32.50"}},
+	} {
+		page, err := customer.do(ctx, visit.method, visit.path)
 		if err != nil {
 			return err
 		}
-		for _, visit := range []struct {
-			method, path string
-			sees         []string
-		}{
-			{http.MethodGet, "", []string{greeting, "web " + version + " in staging", "Deck lantern"}},
-			{http.MethodPost, "add/lantern", []string{"Your cart", "1 × 32.50"}},
-			{http.MethodPost, "checkout", []string{"Paid 32.50"}},
-		} {
-			page, err := customer.do(ctx, visit.method, visit.path)
-			if err != nil {
-				return err
-			}
-			for _, want := range visit.sees {
-				if !strings.Contains(page, want) {
-					return fmt.Errorf("%s /%s: the page doesn't show %q:\n%s", visit.method, visit.path, want, page)
-				}
+		for _, want := range visit.sees {
+			if !strings.Contains(page, want) {
+				return fmt.Errorf("%s /%s: the page doesn't show %q:\n%s", visit.method, visit.path, want, page)
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // customer is somebody with a browser, who reaches the service web through the

@@ -44,12 +44,8 @@ else works on the same objects. It ends with 1 when something doesn't hold, and 
 		if err != nil {
 			return err
 		}
-		if out.value != "text" {
-			if err := app.write(out.value, findings); err != nil {
-				return err
-			}
-		} else {
-			app.printFindings(findings)
+		if err := present(app, out, findings, app.printFindings); err != nil {
+			return err
 		}
 		for _, f := range findings {
 			if !f.OK {

@@ -65,9 +65,7 @@ It ends with 0 whether there are differences or not, unless --exit-code is given
 		if err != nil {
 			return err
 		}
-		if out.value == "text" {
-			app.printDifferences(found)
-		} else if err := app.write(out.value, found); err != nil {
+		if err := present(app, out, found, app.printDifferences); err != nil {
 			return err
 		}
 		return verdictOn(found, exitCode)

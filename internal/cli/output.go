@@ -76,6 +76,15 @@ func (a *App) write(format string, value any) error {
 	return err
 }
 
+// present prints value for people where -o is the verb's default, and as JSON or YAML elsewhere.
+func present[T any](a *App, out *outputFlag, value T, forPeople func(T)) error {
+	if out.value != out.allowed[0] {
+		return a.write(out.value, value)
+	}
+	forPeople(value)
+	return nil
+}
+
 // writeObjects prints objects as kubectl does: one alone, or a List of them, ready to be applied again.
 func (a *App) writeObjects(format string, scheme *runtime.Scheme, objs []client.Object, single bool) error {
 	for _, obj := range objs {

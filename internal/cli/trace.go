@@ -83,11 +83,7 @@ KIND is anything that kubectl would take: deployment, deploy, deployments.apps.`
 		if err != nil {
 			return err
 		}
-		if out.value != "text" {
-			return app.write(out.value, found)
-		}
-		app.printTrace(found)
-		return nil
+		return present(app, out, found, app.printTrace)
 	}
 	return cmd
 }

@@ -76,11 +76,7 @@ An object that the inventory names but the cluster doesn't have is Missing.`,
 		if err != nil {
 			return err
 		}
-		if out.value != "tree" {
-			return app.write(out.value, root)
-		}
-		app.printTree(root)
-		return nil
+		return present(app, out, root, app.printTree)
 	}
 	return cmd
 }

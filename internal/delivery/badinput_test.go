@@ -173,8 +173,26 @@ spec:
 	w.applied(definitions, revision)
 	w.applied(widget, revision) // at once, although its interval is an hour
 
-	together := w.kustomization("together", func(k *kustomizev1.Kustomization) { k.Spec.NamePrefix = "" })
-	if message := w.refused(together, meta.ReconciliationFailedReason); !strings.Contains(message, "another") && !strings.Contains(message, "Kustomization") {
+}
+
+// TestTwoOwners checks that two Kustomizations of one object don't take it from each other for ever: the newer one has it, as when objects
+// move from one to the other, and the older one says so.
+func TestTwoOwners(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
+	w.source()
+	older := w.kustomization("older")
+	w.applied(older, first)
+	newer := w.kustomization("newer")
+	w.applied(newer, first)
+	if message := w.refused(older, meta.ReconciliationFailedReason); !strings.Contains(message, "newer") {
 		t.Errorf("the message must name the other owner: %q", message)
 	}
+	if err := w.client.Delete(t.Context(), older); err != nil {
+		t.Fatal(err)
+	}
+	w.gone(older)
+	w.value("a", "1") // it is not the older one's to delete
+	w.applied(newer, first)
 }

@@ -147,13 +147,8 @@ func (r *Rules) Assess(obj *unstructured.Unstructured) Verdict {
 		return Assess(obj)
 	}
 	o := object{obj.Object}
-	if o.has("metadata", "deletionTimestamp") {
-		return terminating(o)
-	}
-	generation, hasGeneration := o.number("metadata", "generation")
-	if observed, ok := o.number("status", "observedGeneration"); ok && hasGeneration && observed != generation {
-		return progressing("GenerationNotObserved",
-			"its controller has not seen the latest change yet (generation %d, seen %d)", generation, observed)
+	if v, decided := changing(o); decided {
+		return v
 	}
 	return e.assess(o)
 }

@@ -9,6 +9,20 @@ import (
 
 // beforeAll decides what is decided in the same way for every kind.
 func beforeAll(o object) (Verdict, bool) {
+	if v, decided := changing(o); decided {
+		return v, true
+	}
+	if c, ok := o.condition("Stalled"); ok && c.isTrue() && !c.stale(o) {
+		return degraded(c.because("Stalled"), "%s", c.says("its controller has given up until it is changed")), true
+	}
+	if c, ok := o.condition("Reconciling"); ok && c.isTrue() {
+		return progressing(c.because("Reconciling"), "%s", c.says("its controller is at work")), true
+	}
+	return Verdict{}, false
+}
+
+// changing decides for objects of which the rest of the status need not be true any more.
+func changing(o object) (Verdict, bool) {
 	if o.has("metadata", "deletionTimestamp") {
 		return terminating(o), true
 	}
@@ -18,13 +32,15 @@ func beforeAll(o object) (Verdict, bool) {
 		return progressing("GenerationNotObserved",
 			"its controller has not seen the latest change yet (generation %d, seen %d)", generation, observed), true
 	}
-	if c, ok := o.condition("Stalled"); ok && c.isTrue() && !c.stale(o) {
-		return degraded(c.because("Stalled"), "%s", c.says("its controller has given up until it is changed")), true
-	}
-	if c, ok := o.condition("Reconciling"); ok && c.isTrue() {
-		return progressing(c.because("Reconciling"), "%s", c.says("its controller is at work")), true
-	}
 	return Verdict{}, false
+}
+
+// notObserved is the verdict on an object without a word of its controller.
+func notObserved() Verdict { return progressing("NotObserved", "its controller has not seen it yet") }
+
+// outdated is the verdict on an object whose decisive condition is about an earlier generation.
+func outdated() Verdict {
+	return progressing("GenerationNotObserved", "its controller has not seen the latest change yet")
 }
 
 func terminating(o object) Verdict {
@@ -76,7 +92,7 @@ func convention(obj *unstructured.Unstructured) Verdict {
 func ready(o object, c condition) Verdict {
 	switch {
 	case c.stale(o):
-		return progressing("GenerationNotObserved", "its controller has not seen the latest change yet")
+		return outdated()
 	case c.isTrue():
 		return healthy(c.because("Ready"), "%s", c.says("ready"))
 	default:

@@ -82,7 +82,7 @@ func accepted(o object, c condition, found bool) Verdict {
 	case !found || c.Reason == "Pending" || c.Status == "Unknown":
 		return progressing("Pending", "%s", cmp.Or(strings.TrimSpace(c.Message), "no controller has taken it up yet"))
 	case c.stale(o):
-		return progressing("GenerationNotObserved", "its controller has not seen the latest change yet")
+		return outdated()
 	case c.isTrue():
 		return healthy(c.because("Accepted"), "accepted")
 	default:

@@ -12,7 +12,7 @@ func autoscaler(o object) Verdict {
 		if o.has("status", "currentReplicas") || o.text("apiVersion") == "autoscaling/v1" {
 			return exists(o)
 		}
-		return progressing("NotObserved", "its controller has not seen it yet")
+		return notObserved()
 	case able.isFalse():
 		return progressing(able.because("UnableToScale"), "%s", able.says("its target's size cannot be read or set"))
 	}
@@ -27,7 +27,7 @@ func autoscaler(o object) Verdict {
 // right now is no fault of its own.
 func disruptionBudget(o object) Verdict {
 	if !o.has("status", "observedGeneration") {
-		return progressing("NotObserved", "its controller has not seen it yet")
+		return notObserved()
 	}
 	if c, ok := o.condition("DisruptionAllowed"); ok && c.isFalse() && c.Reason == "SyncFailed" {
 		return degraded(c.Reason, "cannot be computed, so it allows no disruption: %s", c.says("no reason given"))

@@ -8,7 +8,7 @@ func mustBeReady(o object) Verdict {
 		if o.truth("spec", "suspend") {
 			return healthy("Suspended", "suspended before it was reconciled for the first time")
 		}
-		return progressing("NotObserved", "its controller has not seen it yet")
+		return notObserved()
 	}
 	return ready(o, c)
 }

@@ -48,7 +48,7 @@ func (r replicas) missing() (Verdict, bool) {
 // when the deployment controller says that it took too long.
 func deployment(o object) Verdict {
 	if !o.has("status", "observedGeneration") {
-		return progressing("NotObserved", "its controller has not seen it yet")
+		return notObserved()
 	}
 	r := replicasOf(o)
 	lacks, incomplete := r.missing()
@@ -83,7 +83,7 @@ func deployment(o object) Verdict {
 
 func replicaSet(o object) Verdict {
 	if !o.has("status", "observedGeneration") {
-		return progressing("NotObserved", "its controller has not seen it yet")
+		return notObserved()
 	}
 	r := replicasOf(o)
 	if c, ok := o.condition("ReplicaFailure"); ok && c.isTrue() {
@@ -100,7 +100,7 @@ func replicaSet(o object) Verdict {
 // above it are expected to be up to date; with OnDelete, people delete the pods.
 func statefulSet(o object) Verdict {
 	if !o.has("status", "observedGeneration") {
-		return progressing("NotObserved", "its controller has not seen it yet")
+		return notObserved()
 	}
 	r := replicasOf(o)
 	switch {
@@ -132,7 +132,7 @@ func statefulSet(o object) Verdict {
 // the latest template.
 func daemonSet(o object) Verdict {
 	if !o.has("status", "observedGeneration") {
-		return progressing("NotObserved", "its controller has not seen it yet")
+		return notObserved()
 	}
 	wanted := o.numberOr(0, "status", "desiredNumberScheduled")
 	scheduled := o.numberOr(0, "status", "currentNumberScheduled")
