@@ -36,7 +36,7 @@ func (d *demo) shop(ctx context.Context, version, greeting string) error {
 	return d.step("a customer sees web "+version+", puts a lantern into the cart and pays", func() error {
 		// A Service's way to a new pod is laid a moment after the pod is ready.
 		var last error
-		err := wait.PollUntilContextTimeout(ctx, retryEvery, patience, true, func(ctx context.Context) (bool, error) {
+		err := wait.PollUntilContextTimeout(ctx, retryEvery, settling, true, func(ctx context.Context) (bool, error) {
 			last = d.buy(ctx, version, greeting)
 			return last == nil, nil
 		})
@@ -49,7 +49,7 @@ func (d *demo) shop(ctx context.Context, version, greeting string) error {
 
 const (
 	retryEvery = 100 * time.Millisecond
-	patience   = 10 * time.Second
+	settling   = 10 * time.Second
 )
 
 // buy is one visit from the first page to the payment.
