@@ -118,13 +118,13 @@ spec:
 
 			if tc.silent {
 				w.caughtUp(obj[0].GetName())
-				if w.engine.Drifted(ref) || !w.engine.InSync(ref) || w.eventsOf(ref) != events {
-					t.Errorf("%s: want silence, got drift %v, in sync %v, %d events", tc.reason, w.engine.Drifted(ref), w.engine.InSync(ref), w.eventsOf(ref)-events)
+				if w.engine.Drifted(w.owner, ref) || !w.engine.InSync(w.owner, ref) || w.eventsOf(ref) != events {
+					t.Errorf("%s: want silence, got drift %v, in sync %v, %d events", tc.reason, w.engine.Drifted(w.owner, ref), w.engine.InSync(w.owner, ref), w.eventsOf(ref)-events)
 				}
 				return
 			}
-			w.eventually("drift is noticed: "+tc.reason, func() bool { return w.engine.Drifted(ref) && w.eventsOf(ref) > events })
-			if w.engine.InSync(ref) {
+			w.eventually("drift is noticed: "+tc.reason, func() bool { return w.engine.Drifted(w.owner, ref) && w.eventsOf(ref) > events })
+			if w.engine.InSync(w.owner, ref) {
 				t.Errorf("%s: it is not in sync", tc.reason)
 			}
 			got, requests := w.mustApply(obj)
@@ -159,7 +159,7 @@ func (w *world) caughtUp(name string) {
 	if _, err := w.engine.Apply(w.t.Context(), objectsOf(mark), opts); err != nil {
 		w.t.Fatal(err)
 	}
-	w.eventually("the watch has caught up", func() bool { return w.engine.InSync(ref) })
+	w.eventually("the watch has caught up", func() bool { return w.engine.InSync(w.owner, ref) })
 }
 
 func TestStaleWatchIsNoDrift(t *testing.T) {
@@ -174,10 +174,10 @@ func TestStaleWatchIsNoDrift(t *testing.T) {
 	if _, err := w.engine.Apply(t.Context(), obj, w.options()); err != nil {
 		t.Fatal(err)
 	}
-	if w.engine.Drifted(ref) {
+	if w.engine.Drifted(w.owner, ref) {
 		t.Error("a watch that has not seen our own write yet tells nothing about drift")
 	}
-	if w.engine.InSync(ref) {
+	if w.engine.InSync(w.owner, ref) {
 		t.Error("a watch that has not seen our own write yet can't say that it is in the cluster")
 	}
 	w.seen.reset()
@@ -200,7 +200,7 @@ func TestOwnersDoNotFight(t *testing.T) {
 	if _, err := w.otherEngine().Apply(t.Context(), theirs, apply.Options{Owner: other}); err != nil {
 		t.Fatalf("an object may pass from one owner to another: %v", err)
 	}
-	w.eventually("the watch sees the new owner", func() bool { return w.engine.Drifted(ref) })
+	w.eventually("the watch sees the new owner", func() bool { return w.engine.Drifted(w.owner, ref) })
 
 	obj[1].Object["data"] = map[string]any{"k": "2"}
 	got, requests, err := w.apply(obj)
@@ -223,14 +223,14 @@ func TestPausedObject(t *testing.T) {
 	w.mustApply(obj)
 	w.someoneElse(ref, "kubectl-edit", mergePatch, `{"metadata":{"annotations":{"kustomize.toolkit.fluxcd.io/reconcile":"disabled"}},"data":{"k":"patched"}}`)
 	w.eventually("the watch sees the annotation", func() bool { s, _, _ := w.pool.Get(ref); return s.Paused })
-	if w.engine.Drifted(ref) {
+	if w.engine.Drifted(w.owner, ref) {
 		t.Error("an object that is to be left alone does not drift")
 	}
 	if got, requests := w.mustApply(obj); got["ConfigMap/a"] != apply.Skipped || len(requests) != 0 {
 		t.Errorf("want it left alone, got %v with %v", got, requests)
 	}
 	w.someoneElse(ref, "kubectl-edit", mergePatch, `{"metadata":{"annotations":{"kustomize.toolkit.fluxcd.io/reconcile":null}}}`)
-	w.eventually("it is looked after again", func() bool { return w.engine.Drifted(ref) })
+	w.eventually("it is looked after again", func() bool { return w.engine.Drifted(w.owner, ref) })
 	w.mustApply(obj)
 	if v := w.get(ref).Object["data"].(map[string]any)["k"]; v != "1" {
 		t.Errorf("want it put back, got %v", v)

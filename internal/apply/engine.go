@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -27,6 +28,11 @@ type Owner struct {
 	Name, Namespace string
 }
 
+func (o Owner) withDefaults() Owner {
+	o.Group = cmp.Or(o.Group, DefaultGroup)
+	return o
+}
+
 func (o Owner) key() string { return o.Namespace + "/" + o.Name }
 
 // Options are how one set is applied.
@@ -46,9 +52,7 @@ func (o Options) withDefaults() Options {
 	if o.Manager == "" {
 		o.Manager = DefaultManager
 	}
-	if o.Owner.Group == "" {
-		o.Owner.Group = DefaultGroup
-	}
+	o.Owner = o.Owner.withDefaults()
 	return o
 }
 
@@ -164,10 +168,10 @@ func (e *Engine) Apply(ctx context.Context, objs []*unstructured.Unstructured, o
 	return r.result, err
 }
 
-// InSync tells whether an object is seen in the cluster as it was applied last: the watch has come at least as far as our own write,
+// InSync tells whether an object of an owner is seen in the cluster as it was applied last: the watch has come at least as far as our own write,
 // and what we own is untouched. It is true also for objects that were skipped on purpose.
-func (e *Engine) InSync(ref kube.Ref) bool {
-	m, ok := e.memory.get(ref)
+func (e *Engine) InSync(owner Owner, ref kube.Ref) bool {
+	m, ok := e.memory.get(owner.withDefaults(), ref)
 	if !ok {
 		return false
 	}
@@ -181,10 +185,10 @@ func (e *Engine) InSync(ref kube.Ref) bool {
 	return m.keepsTo(s)
 }
 
-// Drifted tells whether somebody changed or deleted an object after it was applied. A watch that has not yet seen our own
+// Drifted tells whether somebody changed or deleted an object after its owner applied it. Another owner's apply counts. A watch that has not yet seen our own
 // write tells nothing, and neither does an object that isn't watched.
-func (e *Engine) Drifted(ref kube.Ref) bool {
-	m, ok := e.memory.get(ref)
+func (e *Engine) Drifted(owner Owner, ref kube.Ref) bool {
+	m, ok := e.memory.get(owner.withDefaults(), ref)
 	if !ok || m.skipped {
 		return false
 	}
@@ -200,10 +204,10 @@ func (e *Engine) Drifted(ref kube.Ref) bool {
 	return !m.keepsTo(s)
 }
 
-// Forget drops what is remembered of objects, so that they are looked at again when they are next applied.
-func (e *Engine) Forget(refs ...kube.Ref) {
+// Forget drops what is remembered of an owner's objects, so that they are looked at again when they are next applied.
+func (e *Engine) Forget(owner Owner, refs ...kube.Ref) {
 	for _, ref := range refs {
-		e.memory.drop(ref)
+		e.memory.drop(owner.withDefaults(), ref)
 	}
 }
 

@@ -30,12 +30,12 @@ func TestForget(t *testing.T) {
 	w := newWorld(t)
 	obj := objectsOf(w.configMap("a", nil))
 	ref := kube.RefOf(obj[0])
-	if w.engine.InSync(ref) || w.engine.Drifted(ref) {
+	if w.engine.InSync(w.owner, ref) || w.engine.Drifted(w.owner, ref) {
 		t.Error("nothing is known of what was never applied")
 	}
 	w.mustApply(obj)
-	w.engine.Forget(ref)
-	if w.engine.InSync(ref) || w.engine.Drifted(ref) {
+	w.engine.Forget(w.owner, ref)
+	if w.engine.InSync(w.owner, ref) || w.engine.Drifted(w.owner, ref) {
 		t.Error("nothing is known of what was forgotten")
 	}
 }

@@ -37,7 +37,7 @@ func (r *run) established(ctx context.Context, items []*item) error {
 
 // serves tells whether a CRD is established: from the watch where it has seen our write, else by asking.
 func (r *run) serves(ctx context.Context, it *item) bool {
-	if m, ok := r.memory.get(it.ref); ok {
+	if m, ok := r.memory.get(r.opts.Owner, it.ref); ok {
 		s, exists, watched := r.observer.Get(it.ref)
 		if watched && exists && !m.behind(s) && (s.Healthy() || s.Unhealthy()) {
 			return s.Healthy()

@@ -107,7 +107,7 @@ func TestOwnershipAcrossVersions(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	m := newMemory()
 	for i := range maxRecords + 10 {
-		m.put(kube.Ref{Name: fmt.Sprint(i)}, record{})
+		m.put(Owner{Name: "shop"}, kube.Ref{Name: fmt.Sprint(i)}, record{})
 	}
 	if len(m.records) != maxRecords {
 		t.Errorf("want %d records, got %d", maxRecords, len(m.records))

@@ -117,7 +117,7 @@ func (w *world) mustApply(objs []*unstructured.Unstructured, change ...func(*app
 	}
 	w.eventually("the watch sees what was applied", func() bool {
 		for _, o := range objs {
-			if _, _, watched := w.pool.Get(kube.RefOf(o)); watched && !w.engine.InSync(kube.RefOf(o)) {
+			if _, _, watched := w.pool.Get(kube.RefOf(o)); watched && !w.engine.InSync(w.owner, kube.RefOf(o)) {
 				return false
 			}
 		}

@@ -35,36 +35,42 @@ func (r record) keepsTo(s observe.State) bool {
 	return s.Paused || r.once || s.UID == r.uid && s.Owned == r.owned
 }
 
-// memory is what is remembered of all objects.
+// memory is what is remembered of all objects, by who applied them: an object that two owners apply is remembered for each.
 type memory struct {
 	mu      sync.RWMutex
-	records map[kube.Ref]record
+	records map[claim]record
 }
 
-func newMemory() *memory { return &memory{records: map[kube.Ref]record{}} }
+// claim is one owner's claim to an object.
+type claim struct {
+	owner Owner
+	ref   kube.Ref // unversioned
+}
 
-func (m *memory) get(ref kube.Ref) (record, bool) {
+func newMemory() *memory { return &memory{records: map[claim]record{}} }
+
+func (m *memory) get(owner Owner, ref kube.Ref) (record, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	r, ok := m.records[ref.Unversioned()]
+	r, ok := m.records[claim{owner, ref.Unversioned()}]
 	return r, ok
 }
 
-func (m *memory) put(ref kube.Ref, r record) {
+func (m *memory) put(owner Owner, ref kube.Ref, r record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	ref = ref.Unversioned()
-	if _, known := m.records[ref]; !known && len(m.records) >= maxRecords {
+	key := claim{owner, ref.Unversioned()}
+	if _, known := m.records[key]; !known && len(m.records) >= maxRecords {
 		for victim := range m.records {
 			delete(m.records, victim)
 			break
 		}
 	}
-	m.records[ref] = r
+	m.records[key] = r
 }
 
-func (m *memory) drop(ref kube.Ref) {
+func (m *memory) drop(owner Owner, ref kube.Ref) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.records, ref.Unversioned())
+	delete(m.records, claim{owner, ref.Unversioned()})
 }

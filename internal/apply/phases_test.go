@@ -71,7 +71,9 @@ metadata: {name: c, namespace: ` + ns + `}`)
 		}
 	}
 	w.watch(objs) // the kind that the set defined can be watched now
-	w.eventually("everything is seen", func() bool { return w.engine.InSync(kube.RefOf(objs[0])) && w.engine.InSync(kube.RefOf(objs[2])) })
+	w.eventually("everything is seen", func() bool {
+		return w.engine.InSync(w.owner, kube.RefOf(objs[0])) && w.engine.InSync(w.owner, kube.RefOf(objs[2]))
+	})
 	if _, requests = w.mustApply(objs); len(requests) != 0 {
 		t.Errorf("nothing changed: want no request, got %v", requests)
 	}
@@ -214,7 +216,7 @@ func TestAnnotations(t *testing.T) {
 			if v := w.get(kube.RefOf(want)).Object["data"].(map[string]any)["k"]; v != tc.value {
 				t.Errorf("%s: want %s, got %v", tc.reason, tc.value, v)
 			}
-			if w.engine.Drifted(kube.RefOf(want)) || !w.engine.InSync(kube.RefOf(want)) {
+			if w.engine.Drifted(w.owner, kube.RefOf(want)) || !w.engine.InSync(w.owner, kube.RefOf(want)) {
 				t.Errorf("%s: want no drift", tc.reason)
 			}
 		})

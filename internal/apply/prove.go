@@ -69,7 +69,7 @@ func (r *run) settle(it *item, got answer) {
 		return
 	}
 	it.stance = settled
-	r.memory.put(it.ref, record{
+	r.memory.put(r.opts.Owner, it.ref, record{
 		uid: would.UID, resourceVersion: it.known.ResourceVersion, owned: would.Owned, desired: it.desired, once: it.once,
 	})
 }

@@ -137,7 +137,7 @@ func (r *run) keep(live metav1.Object) string {
 }
 
 func (r *run) pruned(c Change) *Error {
-	r.memory.drop(c.Ref)
+	r.memory.drop(r.opts.Owner, c.Ref)
 	r.note(c)
 	return nil
 }

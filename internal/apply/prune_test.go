@@ -137,7 +137,7 @@ metadata: {name: ` + ns + `}`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("prune goes the other way round (-want +got):\n%s", diff)
 	}
-	if w.engine.InSync(kube.RefOf(objs[1])) {
+	if w.engine.InSync(w.owner, kube.RefOf(objs[1])) {
 		t.Error("what was pruned must be forgotten")
 	}
 }

@@ -55,7 +55,7 @@ func (r *run) proveReplacement(ctx context.Context, it *item) *Error {
 func (r *run) recreate(ctx context.Context, it *item) *Error {
 	live, err := r.head(ctx, it.mapping, it.ref)
 	if err == nil {
-		r.memory.drop(it.ref)
+		r.memory.drop(r.opts.Owner, it.ref)
 		err = r.remove(ctx, it.mapping, it.ref, live.UID, "")
 	}
 	if err != nil && !apierrors.IsNotFound(err) {

@@ -37,7 +37,7 @@ func (s stance) writing() bool { return s == restore || s == change || s == crea
 
 // look finds the stance of an item from what is remembered and what the watch says. It makes no request.
 func (r *run) look(it *item) {
-	m, remembered := r.memory.get(it.ref)
+	m, remembered := r.memory.get(r.opts.Owner, it.ref)
 	s, exists, watched := r.observer.Get(it.ref)
 	it.known, it.watched, it.remembered = s, watched, m
 	it.fresh = r.born(it)

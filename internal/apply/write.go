@@ -59,13 +59,13 @@ func (r *run) rememberSkipped(it *item) {
 	switch {
 	case r.conflicted(it.ref):
 	case it.ignore, it.known.UID == "":
-		r.memory.put(it.ref, record{skipped: true})
+		r.memory.put(r.opts.Owner, it.ref, record{skipped: true})
 	case it.once:
 		seen.once = true
-		r.memory.put(it.ref, seen)
+		r.memory.put(r.opts.Owner, it.ref, seen)
 	default: // paused on the object itself: what it is like now is not what we want
 		seen.owned = [16]byte{}
-		r.memory.put(it.ref, seen)
+		r.memory.put(r.opts.Owner, it.ref, seen)
 	}
 }
 
@@ -129,7 +129,7 @@ func (r *run) record(ctx context.Context, it *item, got answer, action Action) *
 	if it.ref.GroupKind() == namespaceKind && state.Deleting {
 		return &Error{Reason: ReasonNamespaceTerminating, Ref: it.ref, Message: "is being deleted: wait until it is gone, or use another name"}
 	}
-	r.memory.put(it.ref, record{
+	r.memory.put(r.opts.Owner, it.ref, record{
 		uid: state.UID, resourceVersion: state.ResourceVersion, owned: state.Owned, desired: it.desired, once: it.once,
 	})
 	c := Change{Ref: it.ref, Action: action, UID: state.UID, ResourceVersion: state.ResourceVersion, Drift: it.stance == restore && action != Unchanged}

@@ -14,6 +14,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/slipway-dev/slipway/internal/apply"
@@ -189,11 +190,16 @@ func undeleted(stale []kube.Ref, changes []apply.Change) []kube.Ref {
 
 func (t *task) applyOptions() apply.Options {
 	return apply.Options{
-		Owner:    apply.Owner{Group: kustomizev1.GroupVersion.Group, Name: t.obj.Name, Namespace: t.obj.Namespace},
+		Owner:    ownerOf(t.key()),
 		Force:    t.obj.Spec.Force,
 		Identity: t.identity(t.obj),
 		Verify:   t.verify,
 	}
+}
+
+// ownerOf is on whose behalf the objects of the Kustomization key are applied.
+func ownerOf(key types.NamespacedName) apply.Owner {
+	return apply.Owner{Group: kustomizev1.GroupVersion.Group, Name: key.Name, Namespace: key.Namespace}
 }
 
 // identity is as whom obj's objects are written.

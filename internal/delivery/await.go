@@ -142,7 +142,7 @@ func (t *task) held(ctx context.Context, refs []kube.Ref) []holdup {
 			continue
 		case !exists:
 			verdict = health.Verdict{State: health.Progressing, Message: "does not exist"}
-		case !t.applier.InSync(ref) && t.applied(ref):
+		case !t.applier.InSync(ownerOf(t.key()), ref) && t.applied(ref):
 			verdict = health.Verdict{State: health.Progressing, Message: "is not yet seen as applied"}
 		}
 		if verdict.State != health.Healthy {

@@ -59,7 +59,7 @@ func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kust
 		}
 		return false, err
 	}
-	opts := apply.Options{Owner: apply.Owner{Group: kustomizev1.GroupVersion.Group, Name: obj.Name, Namespace: obj.Namespace}, Identity: id}
+	opts := apply.Options{Owner: ownerOf(client.ObjectKeyFromObject(obj)), Identity: id}
 	changes, err := r.applier.Prune(ctx, refs, opts)
 	if err != nil {
 		return false, err

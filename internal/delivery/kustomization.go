@@ -36,9 +36,9 @@ type (
 	applier interface {
 		Apply(ctx context.Context, objs []*unstructured.Unstructured, opts apply.Options) (*apply.Result, error)
 		Prune(ctx context.Context, refs []kube.Ref, opts apply.Options) ([]apply.Change, error)
-		InSync(ref kube.Ref) bool
-		Drifted(ref kube.Ref) bool
-		Forget(refs ...kube.Ref)
+		InSync(owner apply.Owner, ref kube.Ref) bool
+		Drifted(owner apply.Owner, ref kube.Ref) bool
+		Forget(owner apply.Owner, refs ...kube.Ref)
 	}
 	watcher interface {
 		Ensure(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
@@ -116,7 +116,7 @@ func (r *KustomizationReconciler) addFinalizer(ctx context.Context, obj *kustomi
 
 // forget drops what is known of a Kustomization that is gone.
 func (r *KustomizationReconciler) forget(key types.NamespacedName) {
-	r.applier.Forget(r.memory.forget(key)...)
+	r.applier.Forget(ownerOf(key), r.memory.forget(key)...)
 	// Letting go of watches can't fail.
 	_, _ = r.watcher.Ensure(context.Background(), key.String(), kube.Identity{}, nil)
 	_, _ = r.watcher.EnsureNamed(context.Background(), key.String(), kube.Identity{}, nil)
@@ -212,7 +212,7 @@ func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds 
 	f.sweep = !now.Before(p.ended.Add(t.opts.Sweep))
 	t.verify = f.sweep
 	for ref := range touched {
-		if !t.applier.Drifted(ref) || !t.applied(ref) || t.done(p, ref) {
+		if !t.applier.Drifted(ownerOf(t.key()), ref) || !t.applied(ref) || t.done(p, ref) {
 			continue
 		}
 		if until := t.entry.contest.until(ref); now.Before(until) {
