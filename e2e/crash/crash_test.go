@@ -193,7 +193,9 @@ func (w *world) die(at int) bool {
 	select {
 	case <-dead:
 		cancel()
-		<-settled
+		if err := <-settled; err == nil {
+			w.t.Log("the agent died just after everything was in place")
+		}
 		return true
 	case err := <-settled:
 		if err != nil {

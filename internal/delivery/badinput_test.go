@@ -172,7 +172,6 @@ spec:
 	definitions := w.kustomization("definition", in("./definition"))
 	w.applied(definitions, revision)
 	w.applied(widget, revision) // at once, although its interval is an hour
-
 }
 
 // TestTwoOwners checks that two Kustomizations of one object don't take it from each other for ever: the newer one has it, as when objects
