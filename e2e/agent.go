@@ -48,7 +48,7 @@ func newAgent(env *labtest.Env, kubeconfig, dir string, flags ...string) (*Agent
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"agent", "--kubeconfig", kubeconfig, "--data-dir", filepath.Join(dir, "data"), "--log-level", "debug"}, flags...)
+	args := append([]string{"agent", "--kubeconfig", kubeconfig, "--data-dir", filepath.Join(dir, "data"), "--log-level", "debug", "--allow-agent-identity"}, flags...)
 	return &Agent{spec: process.Spec{
 		Lab: dir, Name: "agent", Program: program, Args: args, Dir: dir, Log: filepath.Join(dir, "agent.log"),
 	}}, nil

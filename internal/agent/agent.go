@@ -197,11 +197,12 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Opti
 	git := source.NewGit(store, gitOptions...)
 	gitOpts := opts.GitRepositories
 	gitOpts.Advertise, gitOpts.Stored = opts.Advertise, kustomizations.SourceStored
-	if err := delivery.SetupGitRepository(mgr, git, store, sourceEvents, gitOpts); err != nil {
+	repositories, err := delivery.SetupGitRepository(ctx, mgr, git, store, sourceEvents, gitOpts)
+	if err != nil {
 		return err
 	}
 	definitions := func(ctx context.Context) error { return clients.WatchDefinitions(ctx, kustomizations.KindsChanged) }
-	for _, r := range []manager.Runnable{leading(definitions), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, git.Close)), artifacts(opts.ArtifactAddress, store)} {
+	for _, r := range []manager.Runnable{leading(definitions), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, repositories.Wait, git.Close)), artifacts(opts.ArtifactAddress, store)} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("register: %w", err)
 		}

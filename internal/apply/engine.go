@@ -101,7 +101,8 @@ type Observer interface {
 type Settings struct {
 	// Concurrency is how many requests of one set are under way at once. Default: 16.
 	Concurrency int
-	// Patience is how long an Apply waits for CRDs to be established and for objects to be gone before it returns Incomplete.
+	// Patience is how long an Apply waits for CRDs that it created to be established, and for objects that it deleted to be gone, before
+	// it returns Incomplete. What another Apply did before is not waited for.
 	// Default: 3 s.
 	Patience time.Duration
 	// RequestTimeout bounds one request; admission webhooks have up to 30 s. Default: 40 s.

@@ -106,10 +106,29 @@ func TestOwnershipAcrossVersions(t *testing.T) {
 
 func TestMemoryIsBounded(t *testing.T) {
 	m := newMemory()
-	for i := range maxRecords + 10 {
-		m.put(Owner{Name: "shop"}, kube.Ref{Name: fmt.Sprint(i)}, record{})
+	first, greedy := Owner{Name: "first"}, Owner{Name: "greedy"}
+	ref := func(i int) kube.Ref { return kube.Ref{Name: fmt.Sprint(i)} }
+	for i := range 10 {
+		m.put(first, ref(i), record{})
+	}
+	for i := range maxRecords {
+		m.put(greedy, ref(i), record{})
 	}
 	if len(m.records) != maxRecords {
 		t.Errorf("want %d records, got %d", maxRecords, len(m.records))
+	}
+	for i := range 10 {
+		if _, ok := m.get(first, ref(i)); !ok {
+			t.Errorf("what others apply must not push out what was remembered: %d is gone", i)
+		}
+	}
+	m.put(first, ref(3), record{resourceVersion: "2"})
+	if r, _ := m.get(first, ref(3)); r.resourceVersion != "2" {
+		t.Error("what is remembered is brought up to date")
+	}
+	m.drop(greedy, ref(0))
+	m.put(first, ref(10), record{})
+	if _, ok := m.get(first, ref(10)); !ok {
+		t.Error("there is room again")
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
-// maxRecords bounds the memory at about 60 MB. What falls out costs a dry-run when it is next applied.
+// maxRecords bounds the memory at about 60 MB. What comes later is not remembered, whoever it belongs to: it costs a dry-run whenever it is
+// applied, is never InSync, and nobody notices its drift before that. What is remembered stays.
 const maxRecords = 1 << 18
 
 // record is what is remembered of an object that was applied.
@@ -56,15 +57,13 @@ func (m *memory) get(owner Owner, ref kube.Ref) (record, bool) {
 	return r, ok
 }
 
+// put remembers an object, unless it is new and the memory is full.
 func (m *memory) put(owner Owner, ref kube.Ref, r record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := claim{owner, ref.Unversioned()}
 	if _, known := m.records[key]; !known && len(m.records) >= maxRecords {
-		for victim := range m.records {
-			delete(m.records, victim)
-			break
-		}
+		return
 	}
 	m.records[key] = r
 }

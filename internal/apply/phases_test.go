@@ -1,9 +1,11 @@
 package apply_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -97,6 +99,12 @@ func TestDefinitionThatIsNotEstablished(t *testing.T) {
 	if !errors.As(err, &incomplete) {
 		t.Errorf("the next attempt must wait as well, got %v", err)
 	}
+	for name, observer := range map[string]apply.Observer{"watched": w.pool, "unwatched": nil} {
+		annotate(objs[1], "test", name) // so that it is written again
+		if err := w.applyPatiently(observer, objs); !errors.As(err, &incomplete) {
+			t.Errorf("%s: what was waited for before must not be waited for again, got %v", name, err)
+		}
+	}
 	w.deleteNow(kube.RefOf(taken[0]))
 	w.eventually("the set can be finished", func() bool {
 		_, _, err = w.apply(objs)
@@ -174,11 +182,27 @@ func TestForceWaitsForFinalizers(t *testing.T) {
 	if !errors.As(err, &incomplete) || !strings.Contains(err.Error(), "slipway.dev/test") {
 		t.Fatalf("want Incomplete that names the finalizer, got %v", err)
 	}
+	if err := w.applyPatiently(w.pool, objectsOf(want), forced); !errors.As(err, &incomplete) || !strings.Contains(err.Error(), "slipway.dev/test") {
+		t.Errorf("what was waited for before must not be waited for again, got %v", err)
+	}
 	w.someoneElse(ref, "person", mergePatch, `{"metadata":{"finalizers":null}}`)
 	w.eventually("it is created again", func() bool {
 		_, _, err := w.apply(objectsOf(want), forced)
 		return err == nil && w.get(ref).GetDeletionTimestamp() == nil
 	})
+}
+
+// applyPatiently applies with an engine that would wait for ever, for a caller who doesn't.
+func (w *world) applyPatiently(observer apply.Observer, objs []*unstructured.Unstructured, change ...func(*apply.Options)) error {
+	w.t.Helper()
+	opts := w.options()
+	for _, c := range change {
+		c(&opts)
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := apply.New(w.clients, observer, apply.Settings{Patience: time.Hour}).Apply(ctx, objs, opts)
+	return err
 }
 
 func TestAnnotations(t *testing.T) {

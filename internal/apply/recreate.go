@@ -51,11 +51,15 @@ func (r *run) proveReplacement(ctx context.Context, it *item) *Error {
 	return r.refused(it, err)
 }
 
-// recreate deletes the object and creates it anew. An object that doesn't go soon has to be waited for.
+// recreate deletes the object and creates it anew. An object that doesn't go soon has to be waited for: by this call for a moment when it
+// has deleted the object itself, and not at all when the object was being deleted before.
 func (r *run) recreate(ctx context.Context, it *item) *Error {
 	live, err := r.head(ctx, it.mapping, it.ref)
 	if err == nil {
 		r.memory.drop(r.opts.Owner, it.ref)
+		if live.DeletionTimestamp != nil {
+			return going(it, live)
+		}
 		err = r.remove(ctx, it.mapping, it.ref, live.UID, "")
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -93,7 +97,12 @@ func (r *run) gone(ctx context.Context, it *item, uid types.UID) *Error {
 	case last == nil:
 		return r.explain(it, "get", problem)
 	}
-	return &Error{Reason: ReasonImmutable, Ref: it.ref, Message: "is being deleted, to be created again", wait: deletionOf(last)}
+	return going(it, last)
+}
+
+// going has the set wait for the end of an object that is to be created again.
+func going(it *item, live *metav1.PartialObjectMetadata) *Error {
+	return &Error{Reason: ReasonImmutable, Ref: it.ref, Message: "is being deleted, to be created again", wait: deletionOf(live)}
 }
 
 // deletionOf says what an object that is being deleted waits for.

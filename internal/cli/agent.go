@@ -43,8 +43,8 @@ names, with the rights of that kubeconfig, until it is interrupted. Two agents o
 		Example: `  # Against the cluster of the current context, as a process on this machine
   slipway agent
 
-  # Against a lab, with debug logs for people
-  slipway agent --lab default --log-level debug --log-encoding console
+  # Against a lab, with debug logs for people, and your own rights for what names no service account
+  slipway agent --lab default --log-level debug --log-encoding console --allow-agent-identity
 
   # Only for one namespace, as one service account unless an object says otherwise
   slipway agent -n shop --watch-all-namespaces=false --default-service-account deployer`,
@@ -68,7 +68,9 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	flags.BoolVar(&f.LeaderElect, "leader-elect", false, "let only one of several agents work, the others stand by")
 	flags.IntVar(&f.Kustomizations.Concurrent, "concurrent", 0, "how many Kustomizations are worked on at once (default 8)")
 	flags.StringVar(&f.Kustomizations.DefaultServiceAccount, "default-service-account", "",
-		"service account as which objects are applied where a Kustomization names none (default: the agent itself)")
+		"service account as which objects are applied where a Kustomization names none")
+	flags.BoolVar(&f.Kustomizations.AllowAgentIdentity, "allow-agent-identity", false,
+		"apply as the agent itself where no service account is named: who may create Kustomizations may then do all that the agent may")
 	flags.BoolVar(&f.Kustomizations.NoCrossNamespaceRefs, "no-cross-namespace-refs", false, "refuse sources and dependencies of other namespaces")
 	flags.DurationVar(&f.Kustomizations.Sweep, "sweep", 6*time.Hour, "how often everything is applied again although nothing seems to have changed")
 	flags.StringToInt64Var(&f.gitLimits, "git-limits", nil,

@@ -13,6 +13,7 @@ import (
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,6 +26,8 @@ import (
 
 // attempt builds, applies and prunes, and hands over to the judge of health. What fails ends in the status.
 func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
+	earlier := t.entry.wait
+	t.entry.wait = nil
 	if !t.hasVars {
 		vars, err := t.variables(ctx, t.obj)
 		if err != nil {
@@ -32,7 +35,6 @@ func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
 		}
 		t.vars, t.hasVars = vars, true
 	}
-	t.entry.wait = nil
 	built, err := t.builder.Build(ctx, build.Input{Tree: t.in.snapshot, Path: t.obj.Spec.Path, Spec: t.obj.Spec, Vars: t.vars.values})
 	if err != nil {
 		return t.fail(ctx, buildReason(err), err)
@@ -47,7 +49,7 @@ func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
 	if err := t.intend(ctx, next.refs); err != nil {
 		return ctrl.Result{}, err
 	}
-	changes, result, err := t.applyAndPrune(ctx, t.undone(before, built.Objects), next)
+	changes, result, err := t.applyAndPrune(ctx, built.Objects, t.undone(before, built.Objects), next)
 	if err != nil || result != nil {
 		return *result, err
 	}
@@ -56,7 +58,10 @@ func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
 		t.event(reasonContested, fmt.Sprintf("%s was put back %d times in a row: something else keeps changing it, and it is put back less and less often now. "+
 			"Its managedFields name who; leave the field out of the source, or stop the other one", ref.Subject(), contestRounds), true)
 	}
-	return t.await(ctx, changes)
+	if earlier != nil && (before == nil || !before.like(next)) {
+		earlier = nil
+	}
+	return t.await(ctx, changes, earlier)
 }
 
 // reasonContested is the reason of the event that tells of a contest.
@@ -64,21 +69,33 @@ const reasonContested = "DriftContested"
 
 // remember notes what this attempt is made of.
 func (t *task) remember(built *build.Result) *past {
-	refs := make([]kube.Ref, len(built.Objects))
-	for i, obj := range built.Objects {
-		refs[i] = kube.RefOf(obj)
-	}
 	now := t.opts.Clock.Now()
 	if p := t.entry.past; p != nil {
 		t.pending = p.pending
 		t.repeated = p.failed && p.generation == t.obj.Generation && p.revision == t.in.artifact.Revision
 	}
 	t.entry.past = &past{
-		generation: t.obj.Generation, vars: t.vars.digest(), revision: t.in.artifact.Revision, artifact: t.in.artifact.Digest,
-		reads: built.Reads, digest: digestOf(built.Objects), refs: refs, ended: now, looked: now, transient: transients(built.Objects),
+		generation: t.obj.Generation, vars: t.vars.digest(), secrets: t.vars.secrets, revision: t.in.artifact.Revision, artifact: t.in.artifact.Digest,
+		reads: built.Reads, digest: digestOf(built.Objects), refs: t.refsOf(built.Objects), ended: now, looked: now, transient: transients(built.Objects),
 	}
 	t.obj.Status.LastAttemptedRevision = t.in.artifact.Revision
 	return t.entry.past
+}
+
+// refsOf names objects as the cluster does: Kustomize puts a namespace also on objects of kinds that it does not know to have none.
+func (r *KustomizationReconciler) refsOf(objs []*unstructured.Unstructured) []kube.Ref {
+	refs := make([]kube.Ref, len(objs))
+	for i, obj := range objs {
+		refs[i] = kube.RefOf(obj)
+		if refs[i].Namespace == "" {
+			continue
+		}
+		mapping, err := r.clients.Mapping(refs[i].GroupKind(), refs[i].Version)
+		if err == nil && mapping.Scope.Name() == apimeta.RESTScopeNameRoot {
+			refs[i].Namespace = ""
+		}
+	}
+	return refs
 }
 
 // digestOf identifies what a build rendered, in the form of the status' history.
@@ -111,7 +128,7 @@ func (t *task) intend(ctx context.Context, refs []kube.Ref) error {
 }
 
 // applyAndPrune returns the changes, or how the reconcile ends because they could not all be made.
-func (t *task) applyAndPrune(ctx context.Context, objs []*unstructured.Unstructured, next *past) ([]apply.Change, *ctrl.Result, error) {
+func (t *task) applyAndPrune(ctx context.Context, built, objs []*unstructured.Unstructured, next *past) ([]apply.Change, *ctrl.Result, error) {
 	opts := t.applyOptions()
 	if err := t.watch(ctx, next); err != nil {
 		return nil, &ctrl.Result{}, err
@@ -122,7 +139,8 @@ func (t *task) applyAndPrune(ctx context.Context, objs []*unstructured.Unstructu
 		end, err := t.unfinished(ctx, next, err)
 		return nil, &end, err
 	}
-	if err := t.watch(ctx, next); err != nil { // kinds that this very set defines
+	next.refs = t.refsOf(built) // kinds that this very set defines are known now
+	if err := t.watch(ctx, next); err != nil {
 		return nil, &ctrl.Result{}, err
 	}
 	next.written = writtenOf(result.Changes)
@@ -142,8 +160,12 @@ func (t *task) applyAndPrune(ctx context.Context, objs []*unstructured.Unstructu
 	return changes, nil, nil
 }
 
-// pollPending is how often a set is taken up again that waits for the cluster, where no watch tells sooner.
-const pollPending = time.Second
+// pollPending is how often at first, and maxPollPending how often later, a set is taken up again that waits for the cluster, where no
+// watch tells sooner.
+const (
+	pollPending    = time.Second
+	maxPollPending = 30 * time.Second
+)
 
 // unfinished ends an attempt whose set could not be applied as a whole: it waits for the cluster to catch up, such as for a CRD to be
 // served, or it failed.
@@ -200,6 +222,11 @@ func (t *task) applyOptions() apply.Options {
 // ownerOf is on whose behalf the objects of the Kustomization key are applied.
 func ownerOf(key types.NamespacedName) apply.Owner {
 	return apply.Owner{Group: kustomizev1.GroupVersion.Group, Name: key.Name, Namespace: key.Namespace}
+}
+
+// mayAct tells whether the agent may act for obj: as a service account, or as itself where that is allowed.
+func (r *KustomizationReconciler) mayAct(obj *kustomizev1.Kustomization) bool {
+	return r.opts.AllowAgentIdentity || r.identity(obj) != kube.Identity{}
 }
 
 // identity is as whom obj's objects are written.

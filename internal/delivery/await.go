@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
@@ -24,14 +25,19 @@ const (
 	pollUnwatched = 5 * time.Second
 )
 
-// await records what must become healthy, and looks at once whether it is.
-func (t *task) await(ctx context.Context, changes []apply.Change) (ctrl.Result, error) {
+// await records what must become healthy, and looks at once whether it is. A wait that was on for the very same objects goes on: its
+// deadline stays.
+func (t *task) await(ctx context.Context, changes []apply.Change, earlier *wait) (ctrl.Result, error) {
 	refs := t.judged()
 	if len(refs) == 0 {
 		return t.succeed(ctx, changed(changes))
 	}
 	t.entry.wait = &wait{
 		refs: refs, started: t.started, deadline: t.started.Add(t.obj.GetTimeout()), state: waitOpen, changed: changed(changes),
+	}
+	if earlier != nil && earlier.state == waitOpen {
+		t.entry.wait.started, t.entry.wait.deadline = earlier.started, earlier.deadline
+		t.entry.wait.announced, t.entry.wait.changed = earlier.announced, earlier.changed || changed(changes)
 	}
 	return t.judge(ctx)
 }
@@ -74,7 +80,7 @@ func (t *task) judge(ctx context.Context) (ctrl.Result, error) {
 	w, now := t.entry.wait, t.opts.Clock.Now()
 	held := t.held(ctx, w.refs)
 	if len(held) == 0 {
-		if w.state == waitSettled && !t.facts.requested && !t.facts.revision {
+		if w.state == waitSettled && !t.facts.requested && !t.facts.revision && !t.facts.blocked {
 			return t.again(), nil
 		}
 		news := w.changed
@@ -129,11 +135,20 @@ func describe(held []holdup) string {
 	return strings.Join(names, "; ")
 }
 
+// seen is what is known of an object without asking. Of objects that this Kustomization does not apply itself only that counts which its own
+// service account may see.
+func (t *task) seen(ref kube.Ref) (state observe.State, exists, watched bool) {
+	if t.applied(ref) {
+		return t.watcher.Get(ref)
+	}
+	return t.watcher.GetNamed(t.identity(t.obj), ref)
+}
+
 // held returns those of refs that are not healthy. Objects that can be watched cost no request.
 func (t *task) held(ctx context.Context, refs []kube.Ref) []holdup {
 	var held []holdup
 	for _, ref := range refs {
-		state, exists, watched := t.watcher.Get(ref)
+		state, exists, watched := t.seen(ref)
 		verdict := health.Verdict{State: health.State(state.Health.State), Reason: state.Health.Reason, Message: state.Health.Message}
 		switch {
 		case !watched, exists && t.entry.past.rules.Has(ref.GroupKind()):

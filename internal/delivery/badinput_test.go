@@ -109,6 +109,17 @@ func TestUnsupportedFieldsAreRefused(t *testing.T) {
 	}
 }
 
+// grant lets a service account do what rule says, in the world's namespace.
+func (w *world) grant(account string, rule rbacv1.PolicyRule) {
+	w.Helper()
+	w.create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: account, Namespace: w.Namespace}, Rules: []rbacv1.PolicyRule{rule}})
+	w.create(&rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: account, Namespace: w.Namespace},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: account},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: account, Namespace: w.Namespace}},
+	})
+}
+
 func TestServiceAccountDecidesWhatIsAllowed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -121,15 +132,7 @@ func TestServiceAccountDecidesWhatIsAllowed(t *testing.T) {
 		t.Errorf("the message must name the account that lacks the right: %q", message)
 	}
 
-	w.create(&rbacv1.Role{
-		ObjectMeta: metav1.ObjectMeta{Name: "deployer", Namespace: w.Namespace},
-		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"*"}}},
-	})
-	w.create(&rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "deployer", Namespace: w.Namespace},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "deployer"},
-		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: "deployer", Namespace: w.Namespace}},
-	})
+	w.grant("deployer", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"*"}})
 	w.request(ks)
 	w.applied(ks, revision)
 	w.value("a", "1")

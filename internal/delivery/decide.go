@@ -6,6 +6,8 @@ type facts struct {
 	known bool
 	// failed: that attempt failed.
 	failed bool
+	// blocked: the status says that something stands in the way, which is gone.
+	blocked bool
 	// waiting: it was applied, and the health of its objects decides the rest.
 	waiting bool
 	// pending: it could not be applied as a whole yet, because the cluster has to catch up with what was written first.
@@ -48,7 +50,7 @@ func decide(f facts) action {
 		return attempt
 	case f.pending:
 		return attempt
-	case f.failed && (f.revision || f.requested || f.retry):
+	case f.failed && (f.revision || f.requested || f.retry || f.blocked):
 		return attempt
 	case f.unwatched && (f.requested || f.interval):
 		return attempt
@@ -56,7 +58,7 @@ func decide(f facts) action {
 		return judge
 	case f.failed:
 		return rest
-	case f.revision, f.requested:
+	case f.revision, f.requested, f.blocked:
 		return record
 	}
 	return rest

@@ -25,6 +25,8 @@ func TestDecide(t *testing.T) {
 		"variables":         {"a substituted value changed", facts{known: true, vars: true}, attempt},
 		"sweep":             {"the safety net looks at everything", facts{known: true, sweep: true}, attempt},
 		"pending":           {"what could not be applied as a whole goes on", facts{known: true, pending: true}, attempt},
+		"unblocked":         {"the status must not go on saying that something stands in the way", facts{known: true, blocked: true}, record},
+		"unblocked, failed": {"nor hide a failure", facts{known: true, failed: true, blocked: true}, attempt},
 		"waiting":           {"health moved", facts{known: true, waiting: true}, judge},
 		"superseded":        {"a new revision takes over from a wait", facts{known: true, waiting: true, content: true, revision: true}, attempt},
 		"failed":            {"a failure rests until its retry", facts{known: true, failed: true}, rest},
@@ -44,20 +46,21 @@ func TestDecide(t *testing.T) {
 
 // TestDecideHolds checks, for every combination of facts, what must hold whatever else is true.
 func TestDecideHolds(t *testing.T) {
-	const bits = 14
+	const bits = 15
 	for n := range 1 << bits {
 		bit := func(i int) bool { return n>>i&1 == 1 }
 		f := facts{
 			known: bit(0), failed: bit(1), waiting: bit(2), unwatched: bit(3), generation: bit(4), vars: bit(5), content: bit(6),
-			revision: bit(7), drifted: bit(8), requested: bit(9), interval: bit(10), retry: bit(11), sweep: bit(12), pending: bit(13),
+			revision: bit(7), drifted: bit(8), requested: bit(9), interval: bit(10), retry: bit(11), sweep: bit(12), pending: bit(13), blocked: bit(14),
 		}
 		got := decide(f)
 		for rule, broken := range map[string]bool{
-			"a difference is applied":                got != attempt && (f.generation || f.vars || f.content || f.drifted),
-			"a failure is never recorded as success": got == record && f.failed,
-			"a request is never forgotten":           got == rest && f.requested,
-			"nothing is recorded over a wait":        got == record && f.waiting,
-			"without cause there is no work": got != rest && f.known && !(f.waiting || f.pending || f.generation || f.vars || f.content || f.revision ||
+			"a difference is applied":                       got != attempt && (f.generation || f.vars || f.content || f.drifted),
+			"a failure is never recorded as success":        got == record && f.failed,
+			"a request is never forgotten":                  got == rest && f.requested,
+			"nothing is recorded over a wait":               got == record && f.waiting,
+			"what was in the way is not left in the status": got == rest && f.blocked,
+			"without cause there is no work": got != rest && f.known && !(f.waiting || f.pending || f.blocked || f.generation || f.vars || f.content || f.revision ||
 				f.drifted || f.requested || f.interval || f.retry || f.sweep),
 		} {
 			if broken {

@@ -9,6 +9,7 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,9 +28,7 @@ func (r *KustomizationReconciler) finalize(ctx context.Context, obj *kustomizev1
 		return ctrl.Result{}, nil
 	}
 	if left, err := r.deleteInventory(ctx, obj); err != nil {
-		message := fmt.Sprintf("Deletion of the objects failed: %s", err)
-		r.events.Event(obj, nil, true, meta.PruneFailedReason, message)
-		return ctrl.Result{}, fmt.Errorf("delete objects of %s: %w", client.ObjectKeyFromObject(obj), err)
+		return ctrl.Result{RequeueAfter: retryInterval(obj)}, r.notFinalized(ctx, obj, err)
 	} else if left {
 		return ctrl.Result{RequeueAfter: finalizeAgain}, nil
 	}
@@ -42,6 +41,22 @@ func (r *KustomizationReconciler) finalize(ctx context.Context, obj *kustomizev1
 	return ctrl.Result{}, nil
 }
 
+// notFinalized says why a Kustomization that is being deleted is still there.
+func (r *KustomizationReconciler) notFinalized(ctx context.Context, obj *kustomizev1.Kustomization, err error) error {
+	before := obj.DeepCopy()
+	message := fmt.Sprintf("Deletion of the objects failed, trying again within %s: %s", retryInterval(obj), err)
+	fresh := kube.SetCondition(&obj.Status.Conditions, metav1.Condition{
+		Type: meta.ReadyCondition, Status: metav1.ConditionFalse, Reason: meta.PruneFailedReason, Message: message, ObservedGeneration: obj.Generation,
+	})
+	if fresh {
+		r.events.Event(obj, nil, true, meta.PruneFailedReason, message)
+	}
+	if err := kube.PatchStatus(ctx, r.client, before, obj, string(kustomizeManager)); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	return nil
+}
+
 // deleteInventory tells whether objects are left that must be waited for.
 func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kustomizev1.Kustomization) (left bool, err error) {
 	policy := obj.GetDeletionPolicy()
@@ -52,6 +67,11 @@ func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kust
 		return false, nil
 	}
 	id := r.identity(obj)
+	if !r.mayAct(obj) {
+		r.events.Event(obj, nil, true, meta.PruneFailedReason, fmt.Sprintf(
+			"%d objects are left in the cluster: no service account is named as which they may be deleted", len(refs)))
+		return false, nil
+	}
 	if gone, err := r.accountGone(ctx, id); err != nil || gone {
 		if gone {
 			r.events.Event(obj, nil, true, meta.PruneFailedReason, fmt.Sprintf(

@@ -27,8 +27,12 @@ import (
 // sourceManager is the field manager under which Flux's tools expect the status of a source to be written.
 const sourceManager = client.FieldOwner("gotk-source-controller")
 
-// defaultFetchTimeout bounds a fetch where the spec says nothing.
-const defaultFetchTimeout = time.Minute
+const (
+	// defaultFetchTimeout bounds a fetch where the spec says nothing.
+	defaultFetchTimeout = time.Minute
+	// maxFetchTimeout bounds it whatever the spec says.
+	maxFetchTimeout = 10 * time.Minute
+)
 
 // fetcher brings what a Git server has into the store.
 type fetcher interface {
@@ -44,8 +48,8 @@ type retainer interface {
 type GitRepositoryOptions struct {
 	// Advertise is the base of the URLs under which artifacts can be downloaded, such as http://slipway-agent.slipway-system.svc.
 	Advertise string
-	// Concurrent is how many repositories are fetched at once. Default: 4.
-	Concurrent int
+	// PerNamespace is how many repositories of one namespace are fetched at once. Default: 8.
+	PerNamespace int
 	// Limits bound what one repository may cost.
 	Limits source.Limits
 	// Stored is told of each artifact that came into the store, so that what waits for it goes on.
@@ -63,29 +67,39 @@ type GitRepositoryReconciler struct {
 	snapshots snapshots
 	store     retainer
 	polls     *polls
+	flights   *flights
+	queue     *wakeQueue
 	opts      GitRepositoryOptions
 }
 
-// SetupGitRepository registers the reconciler of GitRepositories with mgr.
-func SetupGitRepository(mgr ctrl.Manager, git *source.Git, store *source.Store, events *kube.Recorder, opts GitRepositoryOptions) error {
-	if opts.Concurrent == 0 {
-		opts.Concurrent = 4
+// Wait returns when no fetch is under way any more, after the context of SetupGitRepository has ended.
+func (r *GitRepositoryReconciler) Wait() { r.flights.wait() }
+
+// SetupGitRepository registers the reconciler of GitRepositories with mgr. Fetches end with the context.
+func SetupGitRepository(ctx context.Context, mgr ctrl.Manager, git *source.Git, store *source.Store, events *kube.Recorder, opts GitRepositoryOptions) (*GitRepositoryReconciler, error) {
+	if opts.PerNamespace == 0 {
+		opts.PerNamespace = 8
 	}
 	if opts.Clock == nil {
 		opts.Clock = clock.RealClock{}
 	}
 	r := &GitRepositoryReconciler{
-		client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: events, git: git, snapshots: store, store: store, polls: newPolls(), opts: opts,
+		client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: events, git: git, snapshots: store, store: store, polls: newPolls(),
+		flights: newFlights(ctx, opts.PerNamespace), queue: &wakeQueue{}, opts: opts,
 	}
 	err := ctrl.NewControllerManagedBy(mgr).
 		For(&sourcev1.GitRepository{}, ctrlbuilder.WithPredicates(specOrRequest())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrent}).
+		WatchesRawSource(r.queue.source()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: sourceWorkers}).
 		Complete(r)
 	if err != nil {
-		return fmt.Errorf("set up the GitRepository controller: %w", err)
+		return nil, fmt.Errorf("set up the GitRepository controller: %w", err)
 	}
-	return nil
+	return r, nil
 }
+
+// sourceWorkers is how many GitRepositories are looked at at once. None of them waits for a Git server.
+const sourceWorkers = 4
 
 // Reconcile fetches one repository if its time has come, and writes its status if that changed.
 func (r *GitRepositoryReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -93,6 +107,7 @@ func (r *GitRepositoryReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 	if err := r.client.Get(ctx, req.NamespacedName, obj); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.polls.forget(req.NamespacedName)
+			r.flights.take(req.NamespacedName)
 			return ctrl.Result{}, r.collect(ctx)
 		}
 		return ctrl.Result{}, err
@@ -129,6 +144,7 @@ type fetch struct {
 	before  *sourcev1.GitRepository
 	poll    *poll
 	started time.Time
+	token   string // of the request that this reconcile answers
 }
 
 // release lets a repository go that Flux left a finalizer on.
@@ -150,23 +166,58 @@ func (f *fetch) step(ctx context.Context) (ctrl.Result, error) {
 		return ctrl.Result{}, f.restore(ctx)
 	}
 	if err := source.Unsupported(f.obj.Spec); err != nil {
+		f.token, _ = meta.ReconcileAnnotationValue(f.obj.GetAnnotations())
 		return ctrl.Result{}, f.stall(ctx, reasonUnsupported, err)
 	}
+	if f.flights.busy(f.key()) {
+		return ctrl.Result{}, nil // its end wakes us
+	}
 	token, asked := meta.ReconcileAnnotationValue(f.obj.GetAnnotations())
+	if landed := f.flights.take(f.key()); landed != nil && landed.generation == f.obj.Generation {
+		f.token = landed.token
+		result, err := f.settle(ctx, landed)
+		if err != nil {
+			f.poll.next = time.Time{} // what was fetched is not recorded: fetch again
+			return ctrl.Result{}, err
+		}
+		if asked && token != landed.token { // asked again meanwhile
+			f.begin(token)
+			return ctrl.Result{}, nil
+		}
+		return result, nil
+	}
 	asked = asked && token != f.obj.Status.LastHandledReconcileAt
 	if wait := f.poll.next.Sub(f.started); wait > 0 && f.poll.generation == f.obj.Generation && !asked {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	snapshot, err := f.fetch(ctx, f.obj.Spec.Reference)
-	f.poll.generation, f.poll.next = f.obj.Generation, f.started.Add(spread(f.obj.Spec.Interval.Duration))
+	f.begin(token)
+	return ctrl.Result{}, nil
+}
+
+// begin starts a fetch and lets the worker go.
+func (f *fetch) begin(token string) {
+	generation, key := f.obj.Generation, f.key()
+	if known := f.polls.newest(key); known != "" {
+		_, has := f.snapshots.Get(known)
+		f.poll.lost = f.poll.lost || !has
+	}
+	f.flights.start(key, func(ctx context.Context) *landed {
+		snapshot, err := f.fetch(ctx, f.obj.Spec.Reference)
+		return &landed{generation: generation, token: token, snapshot: snapshot, err: err}
+	}, func() { f.queue.wake(key) })
+}
+
+// settle records how a fetch ended.
+func (f *fetch) settle(ctx context.Context, end *landed) (ctrl.Result, error) {
+	f.poll.generation, f.poll.next = f.obj.Generation, f.started.Add(spread(interval(f.obj.Spec.Interval.Duration)))
 	var typed *source.Error
 	switch {
-	case errors.As(err, &typed) && typed.Permanent():
-		return ctrl.Result{}, f.stall(ctx, typed.Reason, err)
-	case err != nil:
-		return f.fail(ctx, err)
+	case errors.As(end.err, &typed) && typed.Permanent():
+		return ctrl.Result{}, f.stall(ctx, typed.Reason, end.err)
+	case end.err != nil:
+		return f.fail(ctx, end.err)
 	}
-	if err := f.succeed(ctx, snapshot); err != nil {
+	if err := f.succeed(ctx, end.snapshot); err != nil {
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: max(f.poll.next.Sub(f.opts.Clock.Now()), time.Millisecond)}, nil
@@ -176,7 +227,7 @@ func (f *fetch) step(ctx context.Context) (ctrl.Result, error) {
 func (f *fetch) fetch(ctx context.Context, ref *sourcev1.GitRepositoryRef) (*source.Snapshot, error) {
 	timeout := defaultFetchTimeout
 	if f.obj.Spec.Timeout != nil {
-		timeout = f.obj.Spec.Timeout.Duration
+		timeout = min(f.obj.Spec.Timeout.Duration, maxFetchTimeout)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -208,31 +259,39 @@ func (f *fetch) auth(ctx context.Context) (source.Auth, error) {
 
 // restore brings back the artifact of a suspended repository that the store has lost: what was delivered stays deliverable.
 func (f *fetch) restore(ctx context.Context) error {
-	artifact := f.obj.GetArtifact()
-	if artifact == nil {
+	artifact, key := f.obj.GetArtifact(), f.key()
+	if artifact == nil || f.flights.busy(key) {
+		return nil
+	}
+	if end := f.flights.take(key); end != nil {
+		if end.err != nil {
+			return fmt.Errorf("fetch revision %s of the suspended repository again: %w", artifact.Revision, end.err)
+		}
+		f.stored(ctx, end.snapshot)
 		return nil
 	}
 	if _, ok := f.snapshots.Get(artifact.Digest); ok {
 		return nil
 	}
-	_, commit, _ := strings.Cut(artifact.Revision, "sha1:")
-	ref := f.obj.Spec.Reference.DeepCopy()
-	if ref == nil {
-		ref = &sourcev1.GitRepositoryRef{}
+	ref := &sourcev1.GitRepositoryRef{}
+	if f.obj.Spec.Reference != nil {
+		ref.Branch = f.obj.Spec.Reference.Branch
 	}
-	snapshot, err := f.fetch(ctx, &sourcev1.GitRepositoryRef{Branch: ref.Branch, Commit: commit})
-	if err != nil {
-		return fmt.Errorf("fetch revision %s of the suspended repository again: %w", artifact.Revision, err)
-	}
-	f.stored(ctx, snapshot)
+	_, ref.Commit, _ = strings.Cut(artifact.Revision, "sha1:")
+	f.flights.start(key, func(ctx context.Context) *landed {
+		snapshot, err := f.fetch(ctx, ref)
+		return &landed{snapshot: snapshot, err: err}
+	}, func() { f.queue.wake(key) })
 	return nil
 }
 
 // stored notes that snapshot is in the store and tells who waits for it.
 func (f *fetch) stored(ctx context.Context, snapshot *source.Snapshot) {
-	if f.polls.keep(f.key(), snapshot.Digest()) && f.opts.Stored != nil {
+	fresh := f.polls.keep(f.key(), snapshot.Digest())
+	if (fresh || f.poll.lost) && f.opts.Stored != nil {
 		f.opts.Stored(ctx, sourcev1.GitRepositoryKind, f.key())
 	}
+	f.poll.lost = false
 }
 
 func (f *fetch) succeed(ctx context.Context, snapshot *source.Snapshot) error {
@@ -287,7 +346,7 @@ func (f *fetch) fail(ctx context.Context, err error) (ctrl.Result, error) {
 		f.event(reason, message, true)
 	}
 	f.poll.failures++
-	pause := min(f.obj.Spec.Interval.Duration, backoff(f.poll.failures))
+	pause := min(interval(f.obj.Spec.Interval.Duration), backoff(f.poll.failures))
 	f.poll.next = f.opts.Clock.Now().Add(spread(pause))
 	if err := f.write(ctx); err != nil {
 		return ctrl.Result{}, err
@@ -315,8 +374,8 @@ func (f *fetch) condition(kind string, status metav1.ConditionStatus, reason, me
 }
 
 func (f *fetch) write(ctx context.Context) error {
-	if token, ok := meta.ReconcileAnnotationValue(f.obj.GetAnnotations()); ok {
-		f.obj.Status.LastHandledReconcileAt = token
+	if f.token != "" {
+		f.obj.Status.LastHandledReconcileAt = f.token
 	}
 	if err := kube.PatchStatus(ctx, f.client, f.before, f.obj, string(sourceManager)); err != nil {
 		return fmt.Errorf("write status: %w", err)

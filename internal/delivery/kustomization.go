@@ -22,8 +22,12 @@ import (
 	"github.com/slipway-dev/slipway/internal/source"
 )
 
-// accessDenied is the reason of a reference that the agent's flags forbid.
-const accessDenied = "AccessDenied"
+const (
+	// accessDenied is the reason of a reference that the agent's flags forbid.
+	accessDenied = "AccessDenied"
+	// reasonNoAccount is the reason of a Kustomization that names no service account where it has to.
+	reasonNoAccount = "ServiceAccountRequired"
+)
 
 // What the reconciler needs of the layers below.
 type (
@@ -44,14 +48,18 @@ type (
 		Ensure(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
 		EnsureNamed(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
 		Get(ref kube.Ref) (state observe.State, exists, watched bool)
+		GetNamed(id kube.Identity, ref kube.Ref) (state observe.State, exists, watched bool)
 		Subscribe(fn func(observe.Event))
 	}
 )
 
 // KustomizationOptions are the agent's flags that concern Kustomizations.
 type KustomizationOptions struct {
-	// DefaultServiceAccount is impersonated where spec.serviceAccountName is empty. Empty: the agent acts as itself.
+	// DefaultServiceAccount is impersonated where spec.serviceAccountName is empty.
 	DefaultServiceAccount string
+	// AllowAgentIdentity lets the agent act as itself where no service account is named. Who may create Kustomizations may then do
+	// whatever the agent may. Default: such Kustomizations are refused.
+	AllowAgentIdentity bool
 	// NoCrossNamespaceRefs refuses sources and dependencies of other namespaces.
 	NoCrossNamespaceRefs bool
 	// Sweep is how often everything is applied again although nothing seems to have changed. Default: 6 h; spread by a tenth.
@@ -87,6 +95,11 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	e := r.memory.of(req.NamespacedName)
+	if e.uid != obj.UID { // a namesake of the one that is known
+		r.forget(req.NamespacedName)
+		e = r.memory.of(req.NamespacedName)
+		e.uid = obj.UID
+	}
 	obj = e.newest(obj)
 
 	if !obj.DeletionTimestamp.IsZero() {
@@ -167,24 +180,26 @@ func (t *task) look(ctx context.Context, touched map[kube.Ref]struct{}, kinds bo
 	if err := unsupported(&t.obj.Spec); err != nil {
 		return t.block(ctx, stalledBy(reasonUnsupported, err.Error()))
 	}
+	if !t.mayAct(t.obj) {
+		return t.block(ctx, stalledBy(reasonNoAccount, "spec.serviceAccountName is required: name a service account of this namespace that may do "+
+			"what this Kustomization brings, or have the agent started with --default-service-account"))
+	}
 	in, block, err := t.input(ctx, t.obj)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if block == nil {
-		t.in = in
-		if block, err = t.dependencies(ctx, t.obj, in); err != nil {
-			return ctrl.Result{}, err
-		}
-	}
 	if block != nil {
-		return t.block(ctx, block)
+		return t.hold(ctx, block, touched)
 	}
+	t.in = in
 	if t.facts, err = t.gather(ctx, touched, kinds); err != nil {
 		return t.fail(ctx, meta.BuildFailedReason, err)
 	}
 	switch decide(t.facts) {
 	case attempt:
+		if block, err = t.dependenciesFor(ctx); err != nil || block != nil {
+			return t.holdOr(ctx, block, touched, err)
+		}
 		return t.attempt(ctx)
 	case judge:
 		return t.judge(ctx)
@@ -195,6 +210,31 @@ func (t *task) look(ctx context.Context, touched map[kube.Ref]struct{}, kinds bo
 	return t.again(), nil
 }
 
+// dependenciesFor says which dependency an attempt has to wait for. What was applied before is kept as it is whatever became of the
+// dependencies since.
+func (t *task) dependenciesFor(ctx context.Context) (*blocked, error) {
+	f := t.facts
+	if f.known && !f.failed && !f.generation && !f.vars && !f.content && !f.pending {
+		return nil, nil
+	}
+	return t.dependencies(ctx, t.obj, t.in)
+}
+
+// hold records what stands in the way, and keeps what was seen meanwhile for when it is gone.
+func (t *task) hold(ctx context.Context, block *blocked, touched map[kube.Ref]struct{}) (ctrl.Result, error) {
+	for ref := range touched {
+		t.entry.touch(ref)
+	}
+	return t.block(ctx, block)
+}
+
+func (t *task) holdOr(ctx context.Context, block *blocked, touched map[kube.Ref]struct{}, err error) (ctrl.Result, error) {
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return t.hold(ctx, block, touched)
+}
+
 // gather compares what is with what the last attempt was made of.
 func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds bool) (facts, error) {
 	p, now := t.entry.past, t.started
@@ -203,12 +243,13 @@ func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds 
 	if p == nil {
 		return f, nil
 	}
+	f.blocked = t.entry.blocked
 	f.known, f.failed, f.unwatched, f.pending = true, p.failed, p.unwatched, !p.pending.IsZero()
 	f.generation = p.generation != t.obj.Generation
 	f.revision = p.revision != t.in.artifact.Revision
 	f.content = p.artifact != t.in.artifact.Digest && !p.reads.Same(t.in.snapshot)
-	f.interval = !now.Before(p.looked.Add(t.obj.Spec.Interval.Duration))
-	f.retry = p.failed && (kinds || !now.Before(p.ended.Add(t.obj.GetRetryInterval())))
+	f.interval = !now.Before(p.looked.Add(interval(t.obj.Spec.Interval.Duration)))
+	f.retry = p.failed && (kinds || !now.Before(p.ended.Add(retryInterval(t.obj))))
 	f.sweep = !now.Before(p.ended.Add(t.opts.Sweep))
 	t.verify = f.sweep
 	for ref := range touched {
@@ -251,16 +292,16 @@ func (t *task) again() ctrl.Result {
 		}
 	}
 	if pb := t.obj.Spec.PostBuild; p.unwatched || pb != nil && len(pb.SubstituteFrom) > 0 {
-		sooner(p.looked.Add(spread(t.obj.Spec.Interval.Duration)))
+		sooner(p.looked.Add(spread(interval(t.obj.Spec.Interval.Duration))))
 	}
 	if !t.truce.IsZero() {
 		sooner(t.truce)
 	}
 	if p.failed {
-		sooner(p.ended.Add(t.obj.GetRetryInterval()))
+		sooner(p.ended.Add(retryInterval(t.obj)))
 	}
 	if !p.pending.IsZero() {
-		sooner(now.Add(pollPending))
+		sooner(now.Add(min(max(pollPending, now.Sub(p.pending)/4), maxPollPending)))
 	}
 	if w != nil && w.state == waitOpen {
 		sooner(w.deadline)
@@ -272,6 +313,18 @@ func (t *task) again() ctrl.Result {
 		}
 	}
 	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Millisecond)}
+}
+
+// The shortest pauses, whatever a spec says: a typing error must not keep the agent, a Git server and the API server busy.
+const (
+	minInterval = time.Second
+	minRetry    = 5 * time.Second
+)
+
+func interval(d time.Duration) time.Duration { return max(d, minInterval) }
+
+func retryInterval(obj *kustomizev1.Kustomization) time.Duration {
+	return max(obj.GetRetryInterval(), minRetry)
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -15,7 +15,8 @@ import (
 // past is what an attempt that ended was made of.
 type past struct {
 	generation int64
-	vars       string // digest of the substituted values
+	vars       string   // digest of the substituted values
+	secrets    []string // see variables
 	revision   string
 	artifact   string // digest of the source's artifact
 	reads      build.Reads
@@ -31,6 +32,9 @@ type past struct {
 	// pending is since when the set could not be applied as a whole; zero: it could.
 	pending time.Time
 }
+
+// like tells whether two attempts, one after the other, were for the same objects in the same form.
+func (p *past) like(o *past) bool { return p.generation == o.generation && p.digest == o.digest }
 
 // wait is the health that a Kustomization's Ready depends on. It stays after the objects became healthy, so that Ready follows them.
 type wait struct {
@@ -55,12 +59,15 @@ const (
 // entry is what is remembered of one Kustomization. Except for touched it belongs to the worker that reconciles the object; there is
 // never more than one.
 type entry struct {
+	uid  types.UID
 	past *past
 	wait *wait
 	// written is the newest state of the object that this process wrote. The cache may be behind it.
 	written *kustomizev1.Kustomization
 
 	contest contest
+	// blocked: the status says that something stands in the way.
+	blocked bool
 
 	mu      sync.Mutex
 	touched map[kube.Ref]struct{} // unversioned

@@ -23,6 +23,7 @@ const kustomizeManager = client.FieldOwner("gotk-kustomize-controller")
 func (t *task) succeed(ctx context.Context, news bool) (ctrl.Result, error) {
 	p := t.entry.past
 	t.memory.lack(t.key(), false)
+	t.entry.blocked = false
 	p.failed, p.revision, p.artifact = false, t.in.artifact.Revision, t.in.artifact.Digest
 
 	status := &t.obj.Status
@@ -47,16 +48,20 @@ func (t *task) fail(ctx context.Context, reason string, err error) (ctrl.Result,
 	if t.entry.past == nil {
 		t.entry.past = &past{}
 	}
+	if reason != meta.HealthCheckFailedReason {
+		t.entry.wait = nil // what failed was not applied: no health can make it Ready
+	}
+	t.entry.blocked = false
 	p := t.entry.past
 	p.generation, p.revision, p.artifact = t.obj.Generation, t.in.artifact.Revision, t.in.artifact.Digest
 	p.failed, p.pending, p.ended, p.looked = true, time.Time{}, now, now
 
 	t.memory.lack(t.key(), slices.ContainsFunc(apply.Errors(err), func(e *apply.Error) bool { return e.Reason == apply.ReasonKindMissing }))
-	message := t.vars.mask(err.Error())
+	message := t.mask(err.Error())
 	t.obj.Status.LastAttemptedRevision = p.revision
 	fresh := t.condition(meta.ReadyCondition, metav1.ConditionFalse, reason, message)
 	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason,
-		fmt.Sprintf("Trying again within %s, or as soon as the source or the spec changes", t.obj.GetRetryInterval()))
+		fmt.Sprintf("Trying again within %s, or as soon as the source or the spec changes", retryInterval(t.obj)))
 	apimeta.RemoveStatusCondition(&t.obj.Status.Conditions, meta.StalledCondition)
 	if reason == meta.HealthCheckFailedReason {
 		t.healthyCondition(metav1.ConditionFalse, meta.HealthCheckFailedReason, message)
@@ -73,6 +78,7 @@ func (t *task) block(ctx context.Context, b *blocked) (ctrl.Result, error) {
 	if b.quiet && len(t.obj.Status.Conditions) > 0 {
 		return ctrl.Result{RequeueAfter: b.again}, nil
 	}
+	t.entry.blocked = true
 	fresh := t.condition(meta.ReadyCondition, metav1.ConditionFalse, b.reason, b.message)
 	if b.stalled {
 		t.condition(meta.StalledCondition, metav1.ConditionTrue, b.reason, b.message)
@@ -106,6 +112,7 @@ func (t *task) answer() {
 
 // progressing sets the conditions of a change that is under way. Trying again what failed before goes on to say that it failed.
 func (t *task) progressing(message string) {
+	message = t.mask(message)
 	t.obj.Status.LastAttemptedRevision = t.entry.past.revision
 	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingReason, message)
 	if !t.repeated {
@@ -114,6 +121,15 @@ func (t *task) progressing(message string) {
 	}
 }
 
+// mask takes the values of Secrets out of a text, those of the attempt that is under way and those of the one before.
+func (t *task) mask(text string) string {
+	if p := t.entry.past; p != nil {
+		text = variables{secrets: p.secrets}.mask(text)
+	}
+	return t.vars.mask(text)
+}
+
+// condition sets one condition of obj and tells whether it says something else than before.
 func (t *task) condition(kind string, status metav1.ConditionStatus, reason, message string) (fresh bool) {
 	return kube.SetCondition(&t.obj.Status.Conditions, metav1.Condition{
 		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: t.obj.Generation,

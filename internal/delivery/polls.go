@@ -14,6 +14,7 @@ type poll struct {
 	generation int64
 	next       time.Time
 	failures   int
+	lost       bool // the store has lost the snapshot, and who waits for it must be told when it is back
 }
 
 // polls holds what is remembered of all sources.

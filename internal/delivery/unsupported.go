@@ -13,6 +13,9 @@ import (
 // apply something else than was asked for.
 const reasonUnsupported = "UnsupportedField"
 
+// maxHealthChecks bounds the objects that one Kustomization may have watched one by one.
+const maxHealthChecks = 100
+
 // unsupported names the fields of spec that are not served, or returns nil.
 func unsupported(spec *kustomizev1.KustomizationSpec) error {
 	if err := build.Unsupported(*spec); err != nil {
@@ -29,6 +32,9 @@ func unsupported(spec *kustomizev1.KustomizationSpec) error {
 		if dep.ReadyExpr != "" {
 			fields = append(fields, fmt.Sprintf("spec.dependsOn[%d].readyExpr", i))
 		}
+	}
+	if n := len(spec.HealthChecks); n > maxHealthChecks {
+		return fmt.Errorf("spec.healthChecks names %d objects, more than %d; use spec.wait, or split the Kustomization", n, maxHealthChecks)
 	}
 	if len(fields) == 0 {
 		return nil

@@ -3,9 +3,11 @@ package delivery
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
@@ -49,6 +51,21 @@ func (v variables) mask(text string) string {
 	return text
 }
 
+// forms are the texts in which a value may show: as it is, as it is substituted (without line ends), line by line, quoted, and encoded
+// as in a Secret's manifest.
+func forms(value string) []string {
+	joined := strings.ReplaceAll(value, "\n", "")
+	all := []string{value, joined, strings.TrimSpace(value), base64.StdEncoding.EncodeToString([]byte(value)), base64.StdEncoding.EncodeToString([]byte(joined))}
+	all = append(all, strings.Split(value, "\n")...)
+	for _, text := range slices.Clone(all) {
+		quoted := strconv.Quote(text)
+		all = append(all, quoted[1:len(quoted)-1])
+	}
+	all = slices.DeleteFunc(all, func(text string) bool { return len(strings.TrimSpace(text)) < minMasked })
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // variables reads what spec.postBuild refers to: one request per reference.
 func (r *KustomizationReconciler) variables(ctx context.Context, obj *kustomizev1.Kustomization) (variables, error) {
 	out := variables{values: map[string]string{}}
@@ -62,8 +79,8 @@ func (r *KustomizationReconciler) variables(ctx context.Context, obj *kustomizev
 		}
 		for k, v := range values {
 			out.values[k] = v
-			if secret && len(v) >= minMasked {
-				out.secrets = append(out.secrets, v)
+			if secret {
+				out.secrets = append(out.secrets, forms(v)...)
 			}
 		}
 	}

@@ -32,3 +32,22 @@ func TestMask(t *testing.T) {
 		t.Errorf("a secret shows in %q", got)
 	}
 }
+
+func TestMaskKnowsTheFormsOfAValue(t *testing.T) {
+	v := variables{secrets: forms("first \"line\"\nsecond line\n")}
+	for name, text := range map[string]string{
+		"as it is":       "first \"line\"\nsecond line\n",
+		"as substituted": `Invalid value: "first "line"second line"`,
+		"quoted":         `Invalid value: "first \"line\"second line"`,
+		"one line":       "bad label: second line!",
+		"encoded":        "Zmlyc3QgImxpbmUiCnNlY29uZCBsaW5lCg==",
+	} {
+		got := v.mask(text)
+		if strings.Contains(got, "first") || strings.Contains(got, "second") || strings.Contains(got, "Zmlyc3Q") {
+			t.Errorf("%s: a secret shows in %q", name, got)
+		}
+	}
+	if got := (variables{secrets: forms("on")}).mask("go on"); got != "go on" {
+		t.Errorf("a word too short to protect tears texts apart: %q", got)
+	}
+}

@@ -77,6 +77,7 @@ func newWorld(t *testing.T, change ...func(*agent.Options)) *world {
 		Env: env, TB: t, client: c, git: server, repo: repo, requests: &requests{},
 		options: agent.Options{DataDir: t.TempDir(), Namespaces: []string{env.Namespace}},
 	}
+	w.options.Kustomizations.AllowAgentIdentity = true
 	for _, f := range change {
 		f(&w.options)
 	}
@@ -118,10 +119,18 @@ func (w *world) startAgent() {
 type requests struct {
 	mu  sync.Mutex
 	all []string
+	// refuse, where it is set and says so, answers a request in the API server's place as one that has just gone away does.
+	refuse func(*http.Request) bool
 }
 
 func (r *requests) count(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		r.mu.Lock()
+		refused := r.refuse != nil && r.refuse(req)
+		r.mu.Unlock()
+		if refused {
+			return nil, errors.New("connection refused by the test")
+		}
 		if q := req.URL.Query(); q.Get("watch") == "" && !strings.Contains(req.URL.Path, "/events") {
 			r.mu.Lock()
 			r.all = append(r.all, req.Method+" "+req.URL.Path)

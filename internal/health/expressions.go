@@ -8,6 +8,7 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/ext"
+	"github.com/google/cel-go/interpreter"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -197,10 +198,20 @@ func (e expressions) assess(o object) Verdict {
 	return progressing("NotCurrent", "its current expression does not hold yet%s", message)
 }
 
+// whyNot says why an expression could not be evaluated. CEL's own words are not passed on: they may quote data of the object, such as
+// the key that a map does not have, which an expression can take from a Secret.
+func whyNot(err error) string {
+	var cancelled interpreter.EvalCancelledError
+	if errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded {
+		return fmt.Sprintf("it exceeds the cost limit of %d; make it look at less", maxCost)
+	}
+	return "a field that it reads may be missing, or of another type; ask for it with has() first"
+}
+
 func (e *expression) eval(fields map[string]any) (holds bool, err error) {
 	value, _, err := e.program.Eval(fields)
 	if err != nil {
-		return false, fmt.Errorf("the %s expression cannot be evaluated on this object: %w", e.name, err)
+		return false, fmt.Errorf("the %s expression cannot be evaluated on this object: %s", e.name, whyNot(err))
 	}
 	b, ok := value.(types.Bool)
 	if !ok {

@@ -97,7 +97,7 @@ func TestRulesThatCannotBeEvaluated(t *testing.T) {
 	expensive := nested + ".all(a, " + nested + ".all(b, " + nested + ".all(c, " + nested + ".all(d, " +
 		nested + ".all(e, " + nested + ".all(f, a+b+c+d+e+f > 0))))))"
 	cases := map[string]struct{ reason, current, says string }{
-		"NoStatus":  {"a status that is not there yet", "status.phase == 'x'", "no such"},
+		"NoStatus":  {"a status that is not there yet", "status.phase == 'x'", "may be missing"},
 		"NotBool":   {"an expression that is no question", "metadata.name", "compare it"},
 		"Expensive": {"an expression without end", expensive, "cost"},
 	}
@@ -110,6 +110,38 @@ func TestRulesThatCannotBeEvaluated(t *testing.T) {
 			got := rules.Assess(parse(t, "apiVersion: example.org/v1\nkind: Boat\nmetadata: {name: b}"))
 			if got.State != Unknown || !strings.Contains(got.Message, "current expression") || !strings.Contains(got.Message, tc.says) {
 				t.Errorf("%s: got %+v", tc.reason, got)
+			}
+		})
+	}
+}
+
+func TestRulesQuoteNoData(t *testing.T) {
+	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {password: aHVudGVyMg==}"
+	const boat = "apiVersion: example.org/v1\nkind: Boat\nmetadata: {name: b}\nspec: {password: aHVudGVyMg==}"
+	cases := map[string]struct{ reason, apiVersion, kind, object, expression string }{
+		"Key":        {"no such key", "v1", "Secret", secret, "{'a': true}[string(base64.decode(data.password))]"},
+		"Number":     {"conversion", "v1", "Secret", secret, "int(string(base64.decode(data.password))) > 0"},
+		"Time":       {"conversion", "v1", "Secret", secret, "timestamp(string(base64.decode(data.password))) == timestamp(0)"},
+		"CustomKind": {"other kinds hold secrets, too", "example.org/v1", "Boat", boat, "{'a': true}[string(base64.decode(spec.password))]"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			for place, list := range map[string][]kustomize.CustomHealthCheck{
+				"current":    checks(tc.apiVersion, tc.kind, tc.expression, "", ""),
+				"inProgress": checks(tc.apiVersion, tc.kind, "true", tc.expression, ""),
+				"failed":     checks(tc.apiVersion, tc.kind, "true", "", tc.expression),
+			} {
+				rules, err := Compile(list)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := rules.Assess(parse(t, tc.object))
+				if got.State != Unknown || !strings.Contains(got.Message, "the "+place+" expression") {
+					t.Errorf("%s: want Unknown because of %s, got %+v", tc.reason, place, got)
+				}
+				if strings.Contains(got.Message, "hunter2") || strings.Contains(got.Message, "aHVudGVyMg") {
+					t.Errorf("%s: the message holds the secret: %+v", tc.reason, got)
+				}
 			}
 		})
 	}

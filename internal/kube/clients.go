@@ -1,10 +1,12 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +17,16 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
+	"k8s.io/utils/lru"
+)
+
+const (
+	// keepClients is how many clients are kept, the latest used: who may name service accounts must not fill the memory with them. A
+	// client that is built again costs some allocations and no connection.
+	keepClients = 512
+	// discoverWithin bounds one request that asks what the cluster serves, as client-go's own default does: aggregated API servers
+	// may be slow, or never answer.
+	discoverWithin = 32 * time.Second
 )
 
 // Identity is the service account that requests are made as. The zero value is whoever the configuration names: the agent's
@@ -54,7 +66,7 @@ type Clients struct {
 	mapper *mapper
 
 	mu    sync.Mutex
-	cache map[Identity]*Client
+	cache *lru.Cache // of Identity → *Client
 }
 
 // NewClients prepares clients for the cluster of the configuration; it makes no request.
@@ -65,8 +77,8 @@ func NewClients(cfg *rest.Config) (*Clients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare transport: %w", err)
 	}
-	c := &Clients{config: cfg, base: base, cache: map[Identity]*Client{}}
-	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, &http.Client{Transport: base, Timeout: cfg.Timeout})
+	c := &Clients{config: cfg, base: base, cache: lru.New(keepClients)}
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, &http.Client{Transport: base, Timeout: cmp.Or(cfg.Timeout, discoverWithin)})
 	if err != nil {
 		return nil, fmt.Errorf("prepare discovery: %w", err)
 	}
@@ -74,18 +86,18 @@ func NewClients(cfg *rest.Config) (*Clients, error) {
 	return c, nil
 }
 
-// For returns the client of an identity. Service accounts are impersonated by name alone: the API server adds their groups.
+// For returns the client of an identity, the same one for those that are asked for often. Service accounts are impersonated by name alone: the API server adds their groups.
 func (c *Clients) For(id Identity) (*Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cl, ok := c.cache[id]; ok {
-		return cl, nil
+	if cl, ok := c.cache.Get(id); ok {
+		return cl.(*Client), nil //nolint:forcetypeassert // we put nothing else in
 	}
 	cl, err := c.build(id)
 	if err != nil {
 		return nil, fmt.Errorf("prepare client for %q: %w", id, err)
 	}
-	c.cache[id] = cl
+	c.cache.Add(id, cl)
 	return cl, nil
 }
 

@@ -28,7 +28,8 @@ type served struct {
 	failed map[string]error
 }
 
-// mapper maps kinds to resources from memory, and asks the cluster when a kind is missing there.
+// mapper maps kinds to resources from memory, and asks the cluster when a kind is missing there. Those who can be answered from memory don't
+// wait for those who can't.
 type mapper struct {
 	discover func() (*served, error)
 	now      func() time.Time
@@ -36,8 +37,17 @@ type mapper struct {
 	mu      sync.Mutex
 	current *served
 	asked   time.Time
-	// dirty says that what the cluster serves has changed since.
+	// dirty says that what the cluster serves has changed since it was last asked.
 	dirty bool
+	// flight is the question to the cluster that is under way, nil when there is none.
+	flight *flight
+}
+
+// flight is a question to the cluster, whose answer all share who wait for it.
+type flight struct {
+	done chan struct{}
+	s    *served
+	err  error
 }
 
 var _ meta.RESTMapper = (*mapper)(nil)
@@ -87,22 +97,27 @@ func (m *mapper) mapping(gk schema.GroupKind, version string) (*meta.RESTMapping
 	return m.RESTMapping(gk, version)
 }
 
-// ask runs a question against what is known, and once more after asking the cluster when the answer is that there is no such
-// thing and the cluster wasn't asked just now.
+// ask runs a question against what is known, and again after asking the cluster when the answer is that there is no such thing and
+// the cluster wasn't asked just now.
 func (m *mapper) ask(group string, question func(*served) error) error {
 	s, fresh, err := m.load(nil)
 	if err != nil {
 		return err
 	}
 	err = question(s)
-	if !meta.IsNoMatchError(err) {
-		return err
-	}
-	if !fresh {
-		if s, _, err = m.load(s); err != nil {
+	// Twice: what was under way when we came may not know yet what we know.
+	for range 2 {
+		if fresh || !meta.IsNoMatchError(err) {
+			break
+		}
+		stale := s
+		if s, fresh, err = m.load(stale); err != nil {
 			return err
 		}
 		err = question(s)
+		if s == stale {
+			break
+		}
 	}
 	if cause := s.failed[group]; cause != nil && meta.IsNoMatchError(err) {
 		return fmt.Errorf("the API group %q does not answer: %w", group, cause)
@@ -111,19 +126,44 @@ func (m *mapper) ask(group string, question func(*served) error) error {
 }
 
 // load returns what is known, asking the cluster when nothing is, or when what is known is still the stale one and it may be
-// asked again. fresh says that the cluster was asked by this call.
+// asked again. While somebody else asks it waits only if there is nothing but the stale one. fresh says that the cluster was asked
+// by this call.
 func (m *mapper) load(stale *served) (s *served, fresh bool, err error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.current != nil && !m.due(stale) {
+	untried := m.current != nil && m.current != stale
+	if m.flight != nil && untried || m.flight == nil && m.current != nil && !m.due(stale) {
+		defer m.mu.Unlock()
 		return m.current, false, nil
 	}
-	s, err = m.discover()
-	if err != nil {
-		return nil, false, err
+	f := m.flight
+	if f != nil {
+		m.mu.Unlock()
+		<-f.done
+		return f.s, false, f.err
 	}
-	m.current, m.asked, m.dirty = s, m.now(), false
-	return s, true, nil
+	f = &flight{done: make(chan struct{}), err: errors.New("discovery was broken off")}
+	m.flight = f
+	dirty := m.dirty
+	m.dirty = false // what changes from here on may not be in the answer
+	m.mu.Unlock()
+	m.fly(f, dirty)
+	return f.s, true, f.err
+}
+
+// fly asks the cluster. dirty is put back when there is no answer.
+func (m *mapper) fly(f *flight, dirty bool) {
+	defer close(f.done)
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.flight = nil
+		if f.err != nil {
+			m.dirty = m.dirty || dirty
+			return
+		}
+		m.current, m.asked = f.s, m.now()
+	}()
+	f.s, f.err = m.discover()
 }
 
 // due tells whether the cluster has to be asked again. It needs m.mu held.

@@ -23,7 +23,11 @@ import (
 func TestRealLab(t *testing.T) {
 	needReal(t)
 	m := newMachine(t)
-	forwarding := readFile(t, "/proc/sys/net/ipv4/ip_forward")
+	settings := []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/fs/inotify/max_user_instances"}
+	before := map[string]string{}
+	for _, setting := range settings {
+		before[setting] = readFile(t, setting)
+	}
 	l := mustUp(t, lab.Options{Name: "two", Nodes: lab.Real, Workers: 2})
 	w := run(t, l)
 	for _, part := range []struct {
@@ -45,8 +49,10 @@ func TestRealLab(t *testing.T) {
 	}
 	mustDown(t, "two")
 	m.expectNoTraces(t, "two")
-	if now := readFile(t, "/proc/sys/net/ipv4/ip_forward"); now != forwarding {
-		t.Errorf("the host's ip_forward was %s and is %s", forwarding, now)
+	for _, setting := range settings {
+		if now := readFile(t, setting); now != before[setting] {
+			t.Errorf("%s was %s and is %s", setting, before[setting], now)
+		}
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 
 // Ensure makes the pool watch what an owner applies as an identity: the kinds of refs, by owner label. It replaces what the owner
 // wanted before; with no refs the owner lets go of everything. It returns once what can be watched is, with those refs that can't:
-// their kind isn't served, nobody may watch it, or the API server doesn't answer. An error means that the context ended.
+// their kind isn't served, nobody may watch it, or the API server doesn't answer. What only another owner's watch shows counts as not
+// watched: that watch may end at any time. An error means that the context ended.
 //
 // A kind is watched in all namespaces as the agent itself, or, where that is forbidden, in the namespaces of refs as the identity.
 func (p *Pool) Ensure(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error) {
@@ -48,23 +49,28 @@ func (p *Pool) Ensure(ctx context.Context, owner string, id kube.Identity, refs 
 	p.start(ctx, h, byNamespace)
 	maps.Copy(wide, byNamespace)
 	p.keep(h, wide)
-	return p.blind(refs), ctxErr(ctx, owner)
+	return p.blind(h, refs), ctxErr(ctx, owner)
 }
 
 // EnsureNamed makes the pool watch single objects whoever they belong to, as an identity. It replaces the single objects that the
-// owner wanted watched before, and is otherwise like Ensure.
+// owner wanted watched before, and is otherwise like Ensure. GetNamed tells what they see.
 func (p *Pool) EnsureNamed(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error) {
 	h := holder{owner: owner, named: true}
 	want := map[key]*meta.RESTMapping{}
 	mappings := p.mappings(refs)
 	for _, ref := range refs {
-		if m := mappings[ref.GroupVersionKind()]; m != nil {
+		if m := mappings[ref.GroupVersionKind()]; m != nil && ref.Name != "" {
 			want[key{place: place{gvk: ref.GroupVersionKind(), namespace: ref.Namespace, name: ref.Name}, id: id}] = m
 		}
 	}
 	p.start(ctx, h, want)
 	p.keep(h, want)
-	return p.blind(refs), ctxErr(ctx, owner)
+	for _, ref := range refs {
+		if _, _, watched := p.GetNamed(id, ref); !watched {
+			unwatched = append(unwatched, ref)
+		}
+	}
+	return unwatched, ctxErr(ctx, owner)
 }
 
 func ctxErr(ctx context.Context, owner string) error {
@@ -91,11 +97,24 @@ func (p *Pool) mappings(refs []kube.Ref) map[schema.GroupVersionKind]*meta.RESTM
 	return out
 }
 
-// blind returns those of refs that are not watched.
-func (p *Pool) blind(refs []kube.Ref) []kube.Ref {
+// blind returns those of refs that none of a holder's own watches looks at.
+func (p *Pool) blind(h holder, refs []kube.Ref) []kube.Ref {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	live := map[place]struct{}{}
+	for k := range p.holders[h] {
+		if p.watchers[k].live() {
+			live[k.place] = struct{}{}
+		}
+	}
 	var out []kube.Ref
 	for _, ref := range refs {
-		if _, _, watched := p.Get(ref); !watched {
+		everywhere := place{gvk: ref.GroupVersionKind()}
+		there := everywhere
+		there.namespace = ref.Namespace
+		_, wide := live[everywhere]
+		_, narrow := live[there]
+		if !wide && !narrow {
 			out = append(out, ref)
 		}
 	}

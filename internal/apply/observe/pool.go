@@ -100,11 +100,27 @@ func (p *Pool) emit(e Event) {
 	}
 }
 
-// Get returns what is known of an object. watched says that the object is looked at right now: if it is, and doesn't exist, then
-// there is no object of that name with an owner label. If it isn't, nothing may be concluded.
+// Get returns what is known of an object that the caller's owner applied. watched says that the object is looked at right now: if it is,
+// and doesn't exist, then there is no object of that name with an owner label. If it isn't, nothing may be concluded.
+//
+// It doesn't matter as whom the object is watched. Ask GetNamed about objects of others, which not everybody may see.
 func (p *Pool) Get(ref kube.Ref) (state State, exists, watched bool) {
 	name := types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
 	for _, w := range p.covering(ref) {
+		s, found, live := w.get(name)
+		if live && found {
+			return s, true, true
+		}
+		watched = watched || live
+	}
+	return State{}, false, watched
+}
+
+// GetNamed returns what is known of an object whoever it belongs to, as far as an identity may know: only what EnsureNamed watches as
+// that very identity counts. watched means the same as for Get, with or without an owner label.
+func (p *Pool) GetNamed(id kube.Identity, ref kube.Ref) (state State, exists, watched bool) {
+	name := types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
+	for _, w := range p.named(id, ref) {
 		s, found, live := w.get(name)
 		if live && found {
 			return s, true, true
@@ -130,18 +146,42 @@ func (p *Pool) Progress(ref kube.Ref) string {
 func (p *Pool) covering(ref kube.Ref) []*watcher {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	versions := []string{ref.Version}
-	if ref.Version == "" {
-		versions = p.versions[ref.GroupKind()]
-	}
 	var out []*watcher
-	for _, v := range versions {
-		gvk := ref.GroupKind().WithVersion(v)
+	for _, gvk := range p.kindsOf(ref) {
 		out = append(out, p.at[place{gvk: gvk, namespace: ref.Namespace, name: ref.Name}]...)
 		out = append(out, p.at[place{gvk: gvk}]...)
 		if ref.Namespace != "" {
 			out = append(out, p.at[place{gvk: gvk, namespace: ref.Namespace}]...)
 		}
+	}
+	return out
+}
+
+// named returns the watchers of single objects that look at an object as an identity.
+func (p *Pool) named(id kube.Identity, ref kube.Ref) []*watcher {
+	if ref.Name == "" {
+		return nil
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var out []*watcher
+	for _, gvk := range p.kindsOf(ref) {
+		if w := p.watchers[key{place: place{gvk: gvk, namespace: ref.Namespace, name: ref.Name}, id: id}]; w != nil {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// kindsOf returns the kind of a reference in all versions that it may mean. It needs p.mu held.
+func (p *Pool) kindsOf(ref kube.Ref) []schema.GroupVersionKind {
+	if ref.Version != "" {
+		return []schema.GroupVersionKind{ref.GroupVersionKind()}
+	}
+	versions := p.versions[ref.GroupKind()]
+	out := make([]schema.GroupVersionKind, len(versions))
+	for i, v := range versions {
+		out[i] = ref.GroupKind().WithVersion(v)
 	}
 	return out
 }

@@ -408,8 +408,13 @@ func TestSingleObjects(t *testing.T) {
 	if u, err := w.pool.EnsureNamed(t.Context(), "shop", kube.Identity{}, []kube.Ref{ref}); err != nil || len(u) != 0 {
 		t.Fatalf("watch one object: %v, %v", u, err)
 	}
-	if _, exists, watched := w.pool.Get(ref); !exists || !watched {
+	if _, exists, watched := w.pool.GetNamed(kube.Identity{}, ref); !exists || !watched {
 		t.Error("by name it is found")
+	}
+	noVersion := ref
+	noVersion.Version = ""
+	if _, exists, _ := w.pool.GetNamed(kube.Identity{}, noVersion); !exists {
+		t.Error("a reference without a version names the same object")
 	}
 	w.delete(ref)
 	w.eventually("its end is told", func() bool { _, _, went := w.told(ref); return went == 1 })
@@ -419,6 +424,61 @@ func TestSingleObjects(t *testing.T) {
 	}
 	if _, err := w.pool.EnsureNamed(t.Context(), "shop", kube.Identity{}, nil); err != nil || len(w.pool.Watches()) != 0 {
 		t.Errorf("want nothing watched any more, got %v, %v", w.pool.Watches(), err)
+	}
+}
+
+func TestOthersHealthIsNotTold(t *testing.T) {
+	w := newWorld(t, nil)
+	ref := w.applyConfigMap("theirs", "1")
+	tenant := kube.Identity{Namespace: w.env.Namespace, ServiceAccount: "tenant"}
+	w.ensure("them", kube.Identity{}, ref) // in all namespaces
+	if _, err := w.pool.EnsureNamed(t.Context(), "them", kube.Identity{}, []kube.Ref{ref}); err != nil {
+		t.Fatal(err)
+	}
+	named := func() []kube.Ref {
+		unwatched, err := w.pool.EnsureNamed(t.Context(), "tenant", tenant, []kube.Ref{ref})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return unwatched
+	}
+	if u := named(); len(u) != 1 || u[0] != ref {
+		t.Errorf("the tenant may not see it, whoever else does: want it unwatched, got %v", u)
+	}
+	if s, exists, watched := w.pool.GetNamed(tenant, ref); exists || watched || s != (observe.State{}) {
+		t.Errorf("the tenant must learn nothing, got %v, %v, %+v", exists, watched, s)
+	}
+	if _, exists, watched := w.pool.GetNamed(kube.Identity{}, ref); !exists || !watched {
+		t.Error("those who may see it do")
+	}
+	w.grant("tenant")
+	w.eventually("the tenant's own rights count", func() bool { return len(named()) == 0 })
+	if s, exists, watched := w.pool.GetNamed(tenant, ref); !exists || !watched || s.Health.State != observe.Healthy {
+		t.Errorf("the tenant may see it now, got %v, %v, %+v", exists, watched, s)
+	}
+	label := w.applyConfigMap("by-label", "1")
+	if _, exists, watched := w.pool.GetNamed(kube.Identity{}, label); exists || watched {
+		t.Error("what a wider watch shows was not asked for by name")
+	}
+}
+
+func TestWatchesOfOthersDontCount(t *testing.T) {
+	w := newWorld(t, func(env *labtest.Env) *rest.Config { return env.User("agent-without-rights") })
+	ref := w.applyConfigMap("a", "1")
+	able := kube.Identity{Namespace: w.env.Namespace, ServiceAccount: "able"}
+	unable := kube.Identity{Namespace: w.env.Namespace, ServiceAccount: "unable"}
+	w.grant("able")
+	w.eventually("one owner's watch runs", func() bool { return len(w.ensure("one", able, ref)) == 0 })
+	if u := w.ensure("two", unable, ref); len(u) != 1 || u[0] != ref {
+		t.Errorf("the other's watch may end at any time: want it named, got %v", u)
+	}
+	w.ensure("three", able, ref)
+	w.ensure("one", able)
+	if u := w.ensure("three", able, ref); len(u) != 0 {
+		t.Errorf("a watch that is shared is held by each: got %v", u)
+	}
+	if _, exists, watched := w.pool.Get(ref); !exists || !watched {
+		t.Error("what is watched for its owner is known")
 	}
 }
 

@@ -90,6 +90,13 @@ func (w *watcher) get(name types.NamespacedName) (s State, exists, live bool) {
 	return s, exists, w.listed && w.err == nil
 }
 
+// live tells whether the place is watched right now.
+func (w *watcher) live() bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.listed && w.err == nil
+}
+
 // progress returns the newest resource version seen.
 func (w *watcher) progress() string {
 	w.mu.RLock()

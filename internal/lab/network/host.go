@@ -3,12 +3,14 @@ package network
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/slipway-dev/slipway/internal/lab/address"
+	"github.com/slipway-dev/slipway/internal/lab/sysctl"
 )
 
 // InUse returns the destinations of all of the host's routes but the default one.
@@ -89,8 +91,10 @@ func EnsureHost(ctx context.Context, lab string, plan address.Plan) error {
 	if err := ip(ctx, "link", "set", bridge, "up"); err != nil {
 		return err
 	}
-	if err := forward(); err != nil {
-		return err
+	for _, setting := range sysctl.Need() {
+		if err := setting.Raise(); err != nil {
+			return err
+		}
 	}
 	return ensureRules(ctx, lab, plan)
 }
@@ -114,5 +118,8 @@ func RemoveHost(ctx context.Context, lab string) error {
 	if err != nil || len(others) > 0 {
 		return err
 	}
-	return unforward()
+	for _, setting := range sysctl.Need() {
+		err = errors.Join(err, setting.Restore())
+	}
+	return err
 }

@@ -1,54 +1,11 @@
 package network
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/slipway-dev/slipway/internal/lab/address"
 )
-
-const (
-	forwarding = "/proc/sys/net/ipv4/ip_forward"
-	// switched says that a lab has switched forwarding on; like the switch itself it doesn't outlive a reboot.
-	switched = "/run/slipway-lab-ip-forward"
-)
-
-// forward has the host pass on packets between its networks, and remembers if that is new.
-func forward() error {
-	now, err := os.ReadFile(forwarding)
-	if err != nil {
-		return fmt.Errorf("look whether the host forwards packets: %w", err)
-	}
-	if string(bytes.TrimSpace(now)) != "0" {
-		return nil
-	}
-	if err := os.WriteFile(switched, nil, 0o644); err != nil {
-		return fmt.Errorf("note that forwarding was off: %w", err)
-	}
-	if err := os.WriteFile(forwarding, []byte("1"), 0o644); err != nil {
-		return fmt.Errorf("have the host forward packets: %w", err)
-	}
-	return nil
-}
-
-// unforward restores what forward found.
-func unforward() error {
-	if err := os.Remove(switched); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	if err := os.WriteFile(forwarding, []byte("0"), 0o644); err != nil {
-		return fmt.Errorf("stop forwarding packets: %w", err)
-	}
-	return nil
-}
 
 // rule is one line of iptables.
 type rule struct {
