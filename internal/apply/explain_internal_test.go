@@ -117,6 +117,9 @@ func TestMemoryIsBounded(t *testing.T) {
 	if len(m.records) != maxRecords {
 		t.Errorf("want %d records, got %d", maxRecords, len(m.records))
 	}
+	if _, ok := m.get(greedy, ref(maxRecords-1)); ok {
+		t.Error("what comes when the memory is full is not remembered")
+	}
 	for i := range 10 {
 		if _, ok := m.get(first, ref(i)); !ok {
 			t.Errorf("what others apply must not push out what was remembered: %d is gone", i)

@@ -48,12 +48,12 @@ func slowMapper(t *testing.T) (*mapper, *slowCluster) {
 	if _, err := m.mapping(oldKind, "v1"); err != nil {
 		t.Fatal(err)
 	}
+	m.asked = time.Time{} // long ago
 	return m, c
 }
 
 func TestSlowDiscoveryHoldsUpNobodyElse(t *testing.T) {
 	m, c := slowMapper(t)
-	m.asked = time.Time{} // long ago
 	missing := make(chan error)
 	go func() {
 		_, err := m.mapping(newKind, "v1")
@@ -89,7 +89,6 @@ func TestSlowDiscoveryHoldsUpNobodyElse(t *testing.T) {
 func TestDiscoveryIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, c := slowMapper(t)
-		time.Sleep(rediscoverEvery)
 		errs := make(chan error)
 		for range 5 {
 			go func() {
@@ -113,7 +112,6 @@ func TestDiscoveryIsShared(t *testing.T) {
 func TestChangeDuringDiscoveryIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, c := slowMapper(t)
-		time.Sleep(rediscoverEvery)
 		errs := make(chan error)
 		ask := func() {
 			_, err := m.mapping(newKind, "v1")
@@ -139,7 +137,7 @@ func TestChangeDuringDiscoveryIsNotLost(t *testing.T) {
 func TestFailedDiscoveryIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, c := slowMapper(t)
-		time.Sleep(refreshEvery)
+		m.asked = m.now().Add(-refreshEvery)
 		m.invalidate()
 		errs := make(chan error)
 		ask := func() {

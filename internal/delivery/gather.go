@@ -1,0 +1,117 @@
+package delivery
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/meta"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+// gather compares what is with what the last attempt was made of.
+func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds bool) (facts, error) {
+	p, now := t.entry.past, t.started
+	token, requested := meta.ReconcileAnnotationValue(t.obj.GetAnnotations())
+	f := facts{requested: requested && token != t.obj.Status.LastHandledReconcileAt}
+	if p == nil {
+		return f, nil
+	}
+	f.blocked = t.entry.blocked
+	f.known, f.failed, f.unwatched, f.pending = true, p.failed, p.unwatched, !p.pending.IsZero()
+	f.generation = p.generation != t.obj.Generation
+	f.revision = p.revision != t.in.artifact.Revision
+	f.content = p.artifact != t.in.artifact.Digest && !p.reads.Same(t.in.snapshot)
+	f.interval = !now.Before(p.looked.Add(interval(t.obj.Spec.Interval.Duration)))
+	f.retry = p.failed && (kinds || !now.Before(p.ended.Add(retryInterval(t.obj))))
+	f.sweep = !now.Before(p.ended.Add(t.opts.Sweep))
+	t.verify = f.sweep
+	for ref := range touched {
+		if !t.applier.Drifted(ownerOf(t.key()), ref) || !t.applied(ref) || t.done(p, ref) {
+			continue
+		}
+		if until := t.entry.contest.until(ref); now.Before(until) {
+			t.entry.touch(ref)
+			t.truce = earliest(t.truce, until)
+			continue
+		}
+		f.drifted = true
+	}
+	f.waiting = t.healthMoved(touched)
+	if pb := t.obj.Spec.PostBuild; pb != nil && len(pb.SubstituteFrom) > 0 && (f.interval || f.requested || f.retry) {
+		vars, err := t.variables(ctx, t.obj)
+		if err != nil {
+			return f, err
+		}
+		t.vars, t.hasVars = vars, true
+		f.vars = vars.digest() != p.vars
+		p.looked = now
+	}
+	return f, nil
+}
+
+// applied tells whether ref is one of the objects that the last attempt applied, not one whose health is only watched.
+func (t *task) applied(ref kube.Ref) bool { return contains(t.entry.past.written, ref) }
+
+// again is when the object must be looked at although no watch woke it.
+func (t *task) again() ctrl.Result {
+	p, w, now := t.entry.past, t.entry.wait, t.opts.Clock.Now()
+	if p == nil {
+		return ctrl.Result{}
+	}
+	next := p.ended.Add(spread(t.opts.Sweep))
+	sooner := func(at time.Time) {
+		if at.Before(next) {
+			next = at
+		}
+	}
+	if pb := t.obj.Spec.PostBuild; p.unwatched || pb != nil && len(pb.SubstituteFrom) > 0 {
+		sooner(p.looked.Add(spread(interval(t.obj.Spec.Interval.Duration))))
+	}
+	if !t.truce.IsZero() {
+		sooner(t.truce)
+	}
+	if p.failed {
+		sooner(p.ended.Add(retryInterval(t.obj)))
+	}
+	if !p.pending.IsZero() {
+		sooner(now.Add(min(max(pollPending, now.Sub(p.pending)/4), maxPollPending)))
+	}
+	if w != nil && w.state == waitOpen {
+		sooner(w.deadline)
+		if !w.announced {
+			sooner(w.started.Add(announceAfter))
+		}
+		if p.unwatched || len(t.obj.Spec.HealthCheckExprs) > 0 {
+			sooner(now.Add(pollUnwatched))
+		}
+	}
+	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Millisecond)}
+}
+
+// The shortest pauses, whatever a spec says: a typing error must not keep the agent, a Git server and the API server busy.
+const (
+	minInterval = time.Second
+	minRetry    = 5 * time.Second
+)
+
+func interval(d time.Duration) time.Duration { return max(d, minInterval) }
+
+func retryInterval(obj *kustomizev1.Kustomization) time.Duration {
+	return max(obj.GetRetryInterval(), minRetry)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// spread adds up to a tenth, so that what began together does not come back together.
+func spread(d time.Duration) time.Duration {
+	return d + time.Duration(rand.Int64N(int64(d)/10+1)) //nolint:gosec // no secret depends on it
+}
