@@ -40,6 +40,8 @@ func (r record) keepsTo(s observe.State) bool {
 type memory struct {
 	mu      sync.RWMutex
 	records map[claim]record
+	// graves are the UIDs of objects that were deleted after they had been created in vain: a watch may still show them for a moment.
+	graves map[claim]types.UID
 }
 
 // claim is one owner's claim to an object.
@@ -48,7 +50,7 @@ type claim struct {
 	ref   kube.Ref // unversioned
 }
 
-func newMemory() *memory { return &memory{records: map[claim]record{}} }
+func newMemory() *memory { return &memory{records: map[claim]record{}, graves: map[claim]types.UID{}} }
 
 func (m *memory) get(owner Owner, ref kube.Ref) (record, bool) {
 	m.mu.RLock()
@@ -66,10 +68,30 @@ func (m *memory) put(owner Owner, ref kube.Ref, r record) {
 		return
 	}
 	m.records[key] = r
+	delete(m.graves, key)
 }
 
 func (m *memory) drop(owner Owner, ref kube.Ref) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.records, claim{owner, ref.Unversioned()})
+	delete(m.graves, claim{owner, ref.Unversioned()})
+}
+
+// bury forgets an object that was deleted as soon as it had been created, but for its UID.
+func (m *memory) bury(owner Owner, ref kube.Ref, uid types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := claim{owner, ref.Unversioned()}
+	delete(m.records, key)
+	if len(m.graves) < maxRecords {
+		m.graves[key] = uid
+	}
+}
+
+// buried is the UID of what was deleted under that name last, "" if nothing was.
+func (m *memory) buried(owner Owner, ref kube.Ref) types.UID {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.graves[claim{owner, ref.Unversioned()}]
 }

@@ -39,6 +39,9 @@ func (s stance) writing() bool { return s == restore || s == change || s == crea
 func (r *run) look(it *item) {
 	m, remembered := r.memory.get(r.opts.Owner, it.ref)
 	s, exists, watched := r.observer.Get(it.ref)
+	if exists && !s.Deleting && s.UID == r.memory.buried(r.opts.Owner, it.ref) {
+		s, exists = observe.State{}, false // the watch has not seen yet that it is gone
+	}
 	it.known, it.watched, it.remembered = s, watched, m
 	it.fresh = r.born(it)
 	same := remembered && m.desired == it.desired && !m.skipped

@@ -33,7 +33,7 @@ func (r *run) takeBack(ctx context.Context, cause error) error {
 		if err != nil && !apierrors.IsNotFound(err) {
 			continue // it stays in the result, and with that in the caller's inventory
 		}
-		r.memory.drop(r.opts.Owner, c.Ref)
+		r.memory.bury(r.opts.Owner, c.Ref, c.UID)
 		r.result.Changes = slices.DeleteFunc(r.result.Changes, func(o Change) bool { return o.Ref == c.Ref })
 	}
 	return cause
