@@ -172,7 +172,7 @@ const (
 func (t *task) unfinished(ctx context.Context, next *past, err error) (ctrl.Result, error) {
 	var incomplete *apply.Incomplete
 	if !errors.As(err, &incomplete) {
-		return t.fail(ctx, meta.ReconciliationFailedReason, err)
+		return t.fail(ctx, meta.ReconciliationFailedReason, t.whyForbidden(ctx, err))
 	}
 	next.pending = t.started
 	if !t.pending.IsZero() {
@@ -186,6 +186,20 @@ func (t *task) unfinished(ctx context.Context, next *past, err error) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	return t.again(), nil
+}
+
+// whyForbidden says of an account that may do nothing that it does not exist, where that is so.
+func (t *task) whyForbidden(ctx context.Context, err error) error {
+	forbidden := func(e *apply.Error) bool { return e.Reason == apply.ReasonForbidden }
+	if !slices.ContainsFunc(apply.Errors(err), forbidden) {
+		return err
+	}
+	id := t.identity(t.obj)
+	if gone, lookup := t.accountGone(ctx, id); lookup != nil || !gone {
+		return err
+	}
+	return fmt.Errorf("service account %s doesn't exist in namespace %s; create it, and bind it to a role that allows what this Kustomization brings",
+		id.ServiceAccount, id.Namespace)
 }
 
 // writtenOf are the objects that are kept as they are in the source, not left alone by an annotation of theirs.

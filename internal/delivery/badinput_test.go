@@ -125,8 +125,13 @@ func TestServiceAccountDecidesWhatIsAllowed(t *testing.T) {
 	w := newWorld(t)
 	revision := w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
 	w.source()
-	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "deployer", Namespace: w.Namespace}})
 	ks := w.kustomization("shop", withServiceAccount("deployer"))
+	if message := w.refused(ks, meta.ReconciliationFailedReason); !strings.Contains(message, "doesn't exist") {
+		t.Errorf("the message must say that there is no such account: %q", message)
+	}
+	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "deployer", Namespace: w.Namespace}})
+	token := w.request(ks)
+	until(w, ks, "it is tried again", func() bool { return ks.Status.LastHandledReconcileAt == token })
 	message := w.refused(ks, meta.ReconciliationFailedReason)
 	if !strings.Contains(message, "deployer") {
 		t.Errorf("the message must name the account that lacks the right: %q", message)

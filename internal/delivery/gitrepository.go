@@ -7,6 +7,7 @@ import (
 
 	"github.com/fluxcd/pkg/apis/meta"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -107,7 +108,7 @@ func (r *GitRepositoryReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 		}
 		return ctrl.Result{}, err
 	}
-	f := &fetch{GitRepositoryReconciler: r, obj: obj.DeepCopy(), before: obj, poll: r.polls.of(req.NamespacedName), started: r.opts.Clock.Now()}
+	f := &fetch{GitRepositoryReconciler: r, obj: obj.DeepCopy(), before: obj, poll: r.polls.of(req.NamespacedName), started: r.opts.Clock.Now(), log: ctrl.LoggerFrom(ctx)}
 	if !obj.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, f.release(ctx)
 	}
@@ -135,6 +136,7 @@ func (r *GitRepositoryReconciler) collect(ctx context.Context) error {
 // fetch is one reconcile of one GitRepository.
 type fetch struct {
 	*GitRepositoryReconciler
+	log     logr.Logger
 	obj     *sourcev1.GitRepository
 	before  *sourcev1.GitRepository
 	poll    *poll

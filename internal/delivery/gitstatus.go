@@ -111,5 +111,6 @@ func (f *fetch) event(reason, message string, warning bool) {
 	if artifact := f.obj.GetArtifact(); artifact != nil {
 		details["revision"], details["digest"] = artifact.Revision, artifact.Digest
 	}
+	report(f.log, warning, reason, message, details)
 	f.events.Event(f.obj, details, warning, reason, message)
 }

@@ -7,6 +7,7 @@ import (
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -113,7 +114,7 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 			return ctrl.Result{}, err
 		}
 	}
-	t := &task{KustomizationReconciler: r, obj: obj, before: obj.DeepCopy(), entry: e, started: r.opts.Clock.Now()}
+	t := &task{KustomizationReconciler: r, obj: obj, before: obj.DeepCopy(), entry: e, started: r.opts.Clock.Now(), log: ctrl.LoggerFrom(ctx)}
 	return t.step(ctx)
 }
 
@@ -149,6 +150,7 @@ func (e *entry) newest(obj *kustomizev1.Kustomization) *kustomizev1.Kustomizatio
 // task is one reconcile of one Kustomization.
 type task struct {
 	*KustomizationReconciler
+	log      logr.Logger
 	obj      *kustomizev1.Kustomization // what the status is written to
 	before   *kustomizev1.Kustomization // as the API server has it
 	entry    *entry

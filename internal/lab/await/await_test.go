@@ -59,7 +59,7 @@ func TestObject(t *testing.T) {
 		t.Errorf("what is deleted meanwhile: %v", err)
 	}
 
-	short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
+	short, stop := context.WithTimeout(ctx, 2*time.Second)
 	defer stop()
 	err = await.Object(short, c, key, await.Field("green", "data", "is"))
 	var unmet *await.UnmetError
