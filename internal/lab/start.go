@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/slipway-dev/slipway/internal/lab/control"
 	"github.com/slipway-dev/slipway/internal/lab/process"
 )
 
@@ -35,12 +38,34 @@ func (l *Lab) start(ctx context.Context, phase []component) error {
 	return group.Wait()
 }
 
-// ensure has one component run and waits until it is ready.
+// A component that was killed keeps its ports for a moment after its process can't be seen any more, while the kernel takes it apart.
+const (
+	portPatience = 10 * time.Second
+	portPause    = 100 * time.Millisecond
+)
+
+// errEnded is why a component that has ended is not ready.
+var errEnded = errors.New("it ended")
+
+// ensure has one component run and waits until it is ready. One that ends because its port is still taken is started again.
 func (l *Lab) ensure(ctx context.Context, c component) error {
 	command, err := c.command()
 	if err != nil {
 		return err
 	}
+	var last error
+	_ = wait.PollUntilContextTimeout(ctx, portPause, portPatience, true, func(context.Context) (bool, error) {
+		last = l.launch(ctx, c, command)
+		return !errors.Is(last, errEnded) || !strings.Contains(last.Error(), syscall.EADDRINUSE.Error()), nil
+	})
+	if last == nil {
+		return ctx.Err()
+	}
+	return last
+}
+
+// launch starts a component if it doesn't run, and waits until it is ready. The error shows the end of its log.
+func (l *Lab) launch(ctx context.Context, c component, command control.Command) error {
 	p, running, err := l.find(c.name)
 	if err != nil {
 		return err
@@ -96,7 +121,7 @@ func (l *Lab) await(ctx context.Context, name string) (found process.Process, er
 		return running, err
 	})
 	if err != nil && ctx.Err() == nil {
-		err = errors.New("it ended at once")
+		err = fmt.Errorf("%w at once", errEnded)
 	}
 	return found, err
 }
@@ -109,7 +134,7 @@ func awaitReady(ctx context.Context, c component, p process.Process) error {
 	var last error
 	err := wait.PollUntilContextCancel(ctx, poll, true, func(ctx context.Context) (bool, error) {
 		if !process.Alive(p.PID) {
-			return false, errors.New("it ended")
+			return false, errEnded
 		}
 		last = c.ready(ctx, p.PID)
 		return last == nil, nil
