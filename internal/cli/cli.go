@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -44,7 +47,7 @@ func Main() int {
 // Run runs one command line, prints its error if it has one, and returns its exit code.
 func Run(ctx context.Context, streams Streams, args []string, extra ...Verb) int {
 	root := New(streams, extra...)
-	root.SetArgs(args)
+	root.SetArgs(splitKind(root, args))
 	cmd, err := root.ExecuteContextC(ctx)
 	return exit(streams, cmd, err)
 }
@@ -93,9 +96,52 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	cmd.SuggestionsMinimumDistance = 2 // letters; cobra sets it only where it suggests by itself
 	msg := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		msg += fmt.Sprintf("; did you mean %q?", near[0])
+		nearest := slices.MinFunc(near, func(a, b string) int { return cmp.Compare(distance(args[0], a), distance(args[0], b)) })
+		msg += fmt.Sprintf("; did you mean %q?", nearest)
 	}
 	return errors.New(msg)
+}
+
+// distance counts the letters to change, add or leave out to make b of a (Levenshtein's). cobra knows it and keeps it to itself.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// splitKind makes KIND NAME of KIND/NAME where KIND is a command of its own, as below tree and diff: both mean the same everywhere.
+func splitKind(root *cobra.Command, args []string) []string {
+	cmd, rest, err := root.Find(args)
+	if err != nil || cmd == root || !cmd.HasSubCommands() {
+		return args
+	}
+	for i, arg := range args {
+		value := i > 0 && strings.HasPrefix(args[i-1], "-") && !strings.Contains(args[i-1], "=")
+		word, name, ok := strings.Cut(arg, "/")
+		if !ok || value || name == "" || !slices.Contains(rest, arg) {
+			continue
+		}
+		k, err := kindNamed(word)
+		if err != nil || !slices.ContainsFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == k.words[0] }) {
+			continue
+		}
+		return slices.Concat(args[:i], []string{k.words[0], name}, args[i+1:])
+	}
+	return args
 }
 
 // group returns a command that only holds others. Alone it is a usage error that lists them.

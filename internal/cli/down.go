@@ -26,11 +26,14 @@ a lab whose start or end was interrupted goes, too. The programs that were built
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	addLabName(cmd, &name)
+	addLabName(app, cmd, &name)
 	cmd.Flags().BoolVar(&all, "all", false, "all labs of this user")
 	cmd.MarkFlagsMutuallyExclusive("name", "all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		names := []string{name}
+		if all && cmd.Flags().Changed("lab") {
+			return usagef("--all and --lab %s exclude each other: give one of the flags", name)
+		}
 		if all {
 			var err error
 			if names, err = lab.Names(); err != nil {

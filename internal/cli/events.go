@@ -52,10 +52,16 @@ what failed and why. The cluster forgets events after an hour by default.`,
 	cmd.Flags().StringSliceVar(&types, "types", nil, "only events of these types: Normal, Warning")
 	cmd.Flags().BoolVarP(&allNamespaces, "all-namespaces", "A", false, "events of every namespace")
 	cmd.Flags().BoolVarP(&follow, "watch", "w", false, "go on with new events until interrupted")
+	completeWords(cmd, "types", corev1.EventTypeNormal, corev1.EventTypeWarning)
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if follow && out.value != formatTable {
 			return usagef("--watch prints a table only")
+		}
+		for _, t := range types {
+			if !strings.EqualFold(t, corev1.EventTypeNormal) && !strings.EqualFold(t, corev1.EventTypeWarning) {
+				return usagef("unknown type %q: events are %s or %s", t, corev1.EventTypeNormal, corev1.EventTypeWarning)
+			}
 		}
 		filter := eventFilter{types: types}
 		if about != "" {

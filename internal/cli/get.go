@@ -20,7 +20,8 @@ func newGet(app *App) *cobra.Command {
 		Long: `List GitRepositories, Kustomizations or both: the revision that is there, whether it is ready, and the
 controller's own words about it.
 
--o json and -o yaml print the whole objects, ready to be applied again.`,
+The table has the beginning of a message; -o yaml and 'slipway trace' have all of it. -o json and -o yaml print the
+whole objects, ready to be applied again.`,
 		Example: `  # Everything in the current namespace
   slipway get
 
@@ -149,7 +150,7 @@ func (a *App) deliveredRow(k kind, obj delivered) []string {
 	ready, message := a.readiness(obj)
 	return []string{
 		obj.GetName(), orDash(shortRevision(k.revision(obj))), suspended, ready,
-		a.age(obj.GetCreationTimestamp().Time), message,
+		a.age(obj.GetCreationTimestamp().Time), gist(message),
 	}
 }
 

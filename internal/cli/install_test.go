@@ -93,6 +93,10 @@ func TestInstallCheckUninstall(t *testing.T) {
 	w.slipway("check").want(t, ExitDone, "1 ready of image slipway.dev/slipway:dev", "may apply anything")
 	w.slipway("install", "--overlay", "dev", "--grant", "cluster-admin").want(t, ExitDone,
 		"StatefulSet/slipway-system/slipway-agent unchanged")
+	w.slipway("install", "--overlay", "dev", "--grant", "cluster-admin", "--dry-run").want(t, ExitDone,
+		"StatefulSet/slipway-system/slipway-agent unchanged (dry run)")
+	w.slipway("install", "--overlay", "dev", "--grant", "cluster-admin", "--image", "example.com/slipway:2", "--dry-run").want(t, ExitDone,
+		"StatefulSet/slipway-system/slipway-agent configured (dry run)", "ServiceAccount/slipway-system/slipway-agent unchanged (dry run)")
 
 	// The settings change, so their generated name does, and the grant isn't asked for any more.
 	w.slipway("install", "--overlay", "prod", "--no-wait").want(t, ExitDone,
@@ -150,6 +154,19 @@ func TestInstallLeavesFluxItsWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.slipway("install", "--dry-run").want(t, ExitDone, "created (dry run)")
+}
+
+func TestMissingImageIsToldFromOtherTroubles(t *testing.T) {
+	waiting := func(reason string) corev1.Pod {
+		return corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+			{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}},
+		}}}
+	}
+	for reason, want := range map[string]bool{"ErrImagePull": true, "ImagePullBackOff": true, "CrashLoopBackOff": false, "ContainerCreating": false} {
+		if got := lacksImage(waiting(reason)); got != want {
+			t.Errorf("%s: advice about images is given: %v, want %v", reason, got, want)
+		}
+	}
 }
 
 func TestPodTroublesAreToldInWords(t *testing.T) {

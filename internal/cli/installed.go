@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -47,11 +49,26 @@ func (c *cluster) applyOwn(ctx context.Context, desired *unstructured.Unstructur
 	switch {
 	case !exists:
 		return apply.Created, nil
-	case applied.GetResourceVersion() == before.GetResourceVersion():
+	case sameContent(before, applied):
 		return apply.Unchanged, nil
 	default:
 		return apply.Configured, nil
 	}
+}
+
+// sameContent compares what two states of an object say, without what the API server and controllers keep in it: a dry run has the
+// resource version of what is there, whatever it changes.
+func sameContent(a, b *unstructured.Unstructured) bool {
+	return equality.Semantic.DeepEqual(contentOf(a), contentOf(b))
+}
+
+func contentOf(obj *unstructured.Unstructured) map[string]any {
+	content := obj.DeepCopy()
+	content.SetManagedFields(nil)
+	content.SetResourceVersion("")
+	content.SetGeneration(0)
+	unstructured.RemoveNestedField(content.Object, "status")
+	return content.Object
 }
 
 // refuseFlux is an error where Flux's controllers work on the kinds that Slipway serves: two that apply the same objects undo
@@ -143,7 +160,29 @@ func (c *cluster) podTroubles(ctx context.Context) string {
 			troubles = append(troubles, fmt.Sprintf("pod %s: %s", pods.Items[i].Name, trouble))
 		}
 	}
+	if slices.ContainsFunc(pods.Items, lacksImage) {
+		troubles = append(troubles, imageAdvice)
+	}
 	return strings.Join(troubles, "; ")
+}
+
+// imageAdvice is what to do about pods whose image nobody has: there is no public registry with it. docs/install.md says the same.
+const imageAdvice = `no registry that the nodes ask has this image, or they may not read it there.
+Make one with 'slipway image build', push it to a registry of yours and name it with 'slipway install --image REF'; ` +
+	`in a lab, 'slipway image load' is enough`
+
+// lacksImage reports whether a pod waits for an image that can't be pulled.
+func lacksImage(pod corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
+		if status.State.Waiting == nil {
+			return false
+		}
+		switch status.State.Waiting.Reason {
+		case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable":
+			return true
+		}
+		return false
+	})
 }
 
 func podTrouble(pod *corev1.Pod) string {

@@ -12,8 +12,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-dev/slipway/internal/health"
 )
 
 // delivered is an object of one of the kinds that Slipway reconciles.
@@ -82,6 +86,48 @@ func (k kind) list(ctx context.Context, c client.Reader, opts ...client.ListOpti
 		return nil
 	})
 	return items, err
+}
+
+// stateSuspended is the state of an object of ours that doesn't follow Git for now.
+const stateSuspended health.State = "Suspended"
+
+// verdict judges an object for people, everywhere with the same words. Objects of our own kinds are told from their Ready condition:
+// one that fails and is tried again is Degraded to whoever looks, while health.Assess, which waits use, has hope for it.
+func verdict(obj *unstructured.Unstructured) (health.State, string) {
+	assessed := health.Assess(obj)
+	gk := obj.GroupVersionKind().GroupKind()
+	ours := slices.ContainsFunc(kinds(), func(k kind) bool { return k.name == gk.Kind && k.group == gk.Group })
+	if !ours || obj.GetDeletionTimestamp() != nil {
+		return assessed.State, assessed.Message
+	}
+	if suspended, _, _ := unstructured.NestedBool(obj.Object, "spec", "suspend"); suspended {
+		return stateSuspended, "suspended; 'slipway resume' follows Git again"
+	}
+	var status struct {
+		Conditions []metav1.Condition `json:"conditions"`
+	}
+	if raw, ok := obj.Object["status"].(map[string]any); ok {
+		// What can't be read has no Ready condition either.
+		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &status)
+	}
+	ready := apimeta.FindStatusCondition(status.Conditions, meta.ReadyCondition)
+	current := ready != nil && (ready.ObservedGeneration == 0 || ready.ObservedGeneration == obj.GetGeneration())
+	if current && ready.Status == metav1.ConditionFalse {
+		return health.Degraded, ready.Message
+	}
+	return assessed.State, assessed.Message
+}
+
+// verdictOfDelivered is verdict of an object that was read as what it is.
+func verdictOfDelivered(k kind, obj delivered) (health.State, string) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
+	if err != nil {
+		return health.Unknown, err.Error()
+	}
+	whole := &unstructured.Unstructured{Object: fields}
+	// A typed object that was read has lost what it is; the version plays no part in a verdict.
+	whole.SetGroupVersionKind(schema.GroupVersionKind{Group: k.group, Version: "v1", Kind: k.name})
+	return verdict(whole)
 }
 
 // kinds lists what Slipway reconciles, sources first, as one thinks of the way from Git to the cluster.

@@ -21,7 +21,7 @@ func newKubeconfig(app *App) *cobra.Command {
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	addLabName(cmd, &name)
+	addLabName(app, cmd, &name)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		l, err := lab.Open(name)
 		if err != nil {

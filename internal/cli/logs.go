@@ -71,7 +71,7 @@ With --follow it goes on with what the pods that run now write.`,
 			opts.filter.kind = k.name
 		}
 		rank, ok := logLevels()[level]
-		if !ok {
+		if !ok || level == "warn" { // the agent has none between info and error
 			return usagef("unknown level %q: use debug, info or error", level)
 		}
 		opts.filter.rank = rank
@@ -116,7 +116,22 @@ func (a *App) logs(ctx context.Context, c *cluster, opts logOptions) error {
 	if err := streams.Wait(); err != nil && ctx.Err() == nil {
 		return err
 	}
-	return printer.flush()
+	if err := printer.flush(); err != nil {
+		return err
+	}
+	a.explainSilence(opts, printer.printed)
+	return nil
+}
+
+// explainSilence says why nothing was printed: a filter that matches nothing looks like an agent that says nothing.
+func (a *App) explainSilence(opts logOptions, printed int) {
+	switch {
+	case printed > 0 || opts.follow:
+	case opts.filter == (logFilter{}):
+		fmt.Fprintln(a.Err, "the agent's pods have logged nothing in this time")
+	default:
+		fmt.Fprintln(a.Err, "no line of the agent's log matches --kind, --name, -n and --level; without them, 'slipway logs' shows all")
+	}
 }
 
 func (o logOptions) forPod() *corev1.PodLogOptions {
@@ -139,8 +154,9 @@ type logPrinter struct {
 	manyPods bool
 	filter   logFilter
 
-	mu   sync.Mutex
-	held []logLine
+	mu      sync.Mutex
+	held    []logLine
+	printed int
 }
 
 func (p *logPrinter) read(from io.Reader, pod string, now bool) error {
@@ -188,6 +204,7 @@ func (p *logPrinter) print(line logLine) error {
 	if !p.raw {
 		text = line.text(p.app.out, p.manyPods)
 	}
+	p.printed++
 	_, err := fmt.Fprintln(p.app.Out, text)
 	return err
 }

@@ -27,7 +27,7 @@ func TestGet(t *testing.T) {
 	w.has(source("shop"), kustomization("shop", "shop"), failing)
 
 	got := w.slipway("get")
-	got.want(t, ExitDone, "source/shop", "kustomization/cart", "main@sha1:01234567", "False", "isn't there")
+	got.want(t, ExitDone, "source/shop", "kustomization/cart", "main@sha1:01234567", "False", "deploy/kustomization.yaml…")
 	if lines := strings.Count(got.out, "\n"); lines != 4 {
 		t.Errorf("%d lines, want a header and three objects:\n%s", lines, got.out)
 	}
@@ -126,6 +126,67 @@ func TestTree(t *testing.T) {
 		t.Errorf("another tree in JSON: %+v", top)
 	}
 	w.slipway("tree", "ks", "nosuch").want(t, ExitFailed, "not found", "there are: child, root")
+}
+
+// Whoever looks with one verb must not be told something else by another.
+func TestTreeAndTraceSayTheSame(t *testing.T) {
+	w := newWorld(t)
+	const failure = "deploy/kustomization.yaml: no such file"
+	failing := kustomization("failing", "shop")
+	failing.Status.ObservedGeneration = 0 // a failure that is tried again has not seen its spec to an end
+	failing.Status.Conditions = []metav1.Condition{
+		condition(meta.ReadyCondition, metav1.ConditionFalse, "BuildFailed", failure),
+		condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason, "Trying again"),
+	}
+	paused := kustomization("paused", "shop")
+	of := func(name string) *corev1.ConfigMap {
+		labels := map[string]string{observe.LabelName: name, observe.LabelNamespace: w.namespace}
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+	}
+	w.has(source("shop"), failing, paused, of("failing"), of("paused"))
+	w.slipway("suspend", "ks", "paused").want(t, ExitDone)
+
+	for name, want := range map[string][]string{"failing": {"Degraded", failure}, "paused": {"Suspended", "slipway resume"}} {
+		for _, call := range [][]string{{"tree", "ks/" + name}, {"trace", "cm/" + name}} {
+			got := w.slipway(call...)
+			got.want(t, ExitDone, want...)
+			if strings.Contains(got.out, "has not seen") {
+				t.Errorf("%v: its controller has seen it:\n%s", call, got.out)
+			}
+		}
+	}
+}
+
+func TestGistIsOneShortLine(t *testing.T) {
+	for message, want := range map[string]string{
+		"Applied revision: x":          "Applied revision: x",
+		"two objects failed:\n- a\n-b": "two objects failed:…",
+		strings.Repeat("é", 200):       strings.Repeat("é", maxGist-1) + "…",
+		"":                             "",
+	} {
+		if got := gist(message); got != want {
+			t.Errorf("%q becomes %q, want %q", message, got, want)
+		}
+	}
+}
+
+func TestSilentLogsAreExplained(t *testing.T) {
+	for name, tc := range map[string]struct {
+		opts    logOptions
+		printed int
+		want    string
+	}{
+		"filtered": {logOptions{filter: logFilter{name: "nosuch"}}, 0, "matches --kind, --name"},
+		"empty":    {logOptions{}, 0, "logged nothing"},
+		"followed": {logOptions{follow: true, filter: logFilter{name: "nosuch"}}, 0, ""},
+		"found":    {logOptions{filter: logFilter{name: "shop"}}, 1, ""},
+	} {
+		var errs strings.Builder
+		newApp(Streams{Err: &errs, Out: &errs}).explainSilence(tc.opts, tc.printed)
+		if got := errs.String(); !strings.Contains(got, tc.want) || (tc.want == "") != (got == "") {
+			t.Errorf("%s: says %q, want %q", name, got, tc.want)
+		}
+	}
 }
 
 func TestTrace(t *testing.T) {

@@ -156,6 +156,23 @@ func oneLine(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
+// maxGist is how many characters of a message a table of one line per object has room for.
+const maxGist = 100
+
+// gist is the first line of a message, cut where a table would become unreadable; … says that there is more.
+func gist(message string) string {
+	message = strings.TrimSpace(message)
+	first, _, more := strings.Cut(message, "\n")
+	first = oneLine(first)
+	if letters := []rune(first); len(letters) > maxGist {
+		first, more = strings.TrimRight(string(letters[:maxGist-1]), " "), true
+	}
+	if more {
+		first += "…"
+	}
+	return first
+}
+
 // age says how long ago t was, as kubectl says it.
 func (a *App) age(t time.Time) string {
 	if t.IsZero() {

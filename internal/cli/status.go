@@ -23,7 +23,7 @@ Exit code 1 says that something is down or not ready; 'slipway up' mends it.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	addLabName(cmd, &name)
+	addLabName(app, cmd, &name)
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l, err := lab.Open(name)

@@ -35,23 +35,25 @@ type traced struct {
 }
 
 type tracedKustomization struct {
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	Path      string `json:"path"`
-	Revision  string `json:"revision,omitempty"` // the last one applied
-	Ready     string `json:"ready"`
-	Message   string `json:"message,omitempty"`
+	Namespace string       `json:"namespace"`
+	Name      string       `json:"name"`
+	Path      string       `json:"path"`
+	Revision  string       `json:"revision,omitempty"` // the last one applied
+	Ready     string       `json:"ready"`
+	State     health.State `json:"state"`
+	Message   string       `json:"message,omitempty"`
 }
 
 type tracedSource struct {
-	Kind      string `json:"kind"`
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	URL       string `json:"url,omitempty"`
-	Ref       string `json:"ref,omitempty"`
-	Revision  string `json:"revision,omitempty"` // the last one fetched
-	Ready     string `json:"ready"`
-	Message   string `json:"message,omitempty"`
+	Kind      string       `json:"kind"`
+	Namespace string       `json:"namespace"`
+	Name      string       `json:"name"`
+	URL       string       `json:"url,omitempty"`
+	Ref       string       `json:"ref,omitempty"`
+	Revision  string       `json:"revision,omitempty"` // the last one fetched
+	Ready     string       `json:"ready"`
+	State     health.State `json:"state"`
+	Message   string       `json:"message,omitempty"`
 }
 
 func newTrace(app *App) *cobra.Command {
@@ -93,8 +95,8 @@ func (c *cluster) trace(ctx context.Context, word, name string) (*traced, error)
 	if err != nil {
 		return nil, err
 	}
-	verdict := health.Assess(obj)
-	found := &traced{Object: kube.RefOf(obj).Subject(), State: verdict.State, Message: verdict.Message}
+	found := &traced{Object: kube.RefOf(obj).Subject()}
+	found.State, found.Message = verdict(obj)
 	if err := c.climb(ctx, obj, found); err != nil {
 		return nil, err
 	}
@@ -134,16 +136,16 @@ func (c *cluster) traceKustomization(ctx context.Context, namespace, name string
 		}
 		return fmt.Errorf("read Kustomization %s/%s: %w", namespace, name, err)
 	}
-	ready, message := readyWords(ks.GetConditions())
+	state, message := verdictOfDelivered(kustomizationKind(), &ks)
 	found.Kustomization = &tracedKustomization{
 		Namespace: namespace, Name: name, Path: ks.Spec.Path, Revision: ks.Status.LastAppliedRevision,
-		Ready: ready, Message: message,
+		Ready: readyStatus(ks.GetConditions()), State: state, Message: message,
 	}
 	ref := ks.Spec.SourceRef
 	if ref.Namespace == "" {
 		ref.Namespace = namespace
 	}
-	found.Source = &tracedSource{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, Ready: "Unknown"}
+	found.Source = &tracedSource{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, Ready: "Unknown", State: health.Unknown}
 	if ref.Kind != sourcev1.GitRepositoryKind {
 		return nil
 	}
@@ -154,7 +156,7 @@ func (c *cluster) traceGit(ctx context.Context, source *tracedSource) error {
 	var repo sourcev1.GitRepository
 	err := c.Get(ctx, client.ObjectKey{Namespace: source.Namespace, Name: source.Name}, &repo)
 	if apierrors.IsNotFound(err) {
-		source.Ready, source.Message = "False", "not in the cluster"
+		source.Ready, source.State, source.Message = "False", stateMissing, "not in the cluster"
 		return nil
 	}
 	if err != nil {
@@ -163,16 +165,17 @@ func (c *cluster) traceGit(ctx context.Context, source *tracedSource) error {
 	source.URL = withoutUser(repo.Spec.URL)
 	source.Ref = describeRef(repo.Spec.Reference)
 	source.Revision = artifactRevision(repo.Status.Artifact)
-	source.Ready, source.Message = readyWords(repo.GetConditions())
+	source.Ready = readyStatus(repo.GetConditions())
+	source.State, source.Message = verdictOfDelivered(gitRepositoryKind(), &repo)
 	return nil
 }
 
-func readyWords(conditions []metav1.Condition) (status, message string) {
+func readyStatus(conditions []metav1.Condition) string {
 	ready := apimeta.FindStatusCondition(conditions, meta.ReadyCondition)
 	if ready == nil {
-		return string(metav1.ConditionUnknown), "not reconciled yet"
+		return string(metav1.ConditionUnknown)
 	}
-	return string(ready.Status), ready.Message
+	return string(ready.Status)
 }
 
 // withoutUser takes names and passwords out of a URL: they are nobody's business on a screen.
@@ -211,11 +214,11 @@ func (a *App) printTrace(t *traced) {
 			fmt.Fprintf(a.Out, "%-15s %s\n", title+":", text)
 		}
 	}
-	status := func(ready, message string) string {
-		return strings.TrimSpace(a.state(stateOfReady(ready)) + "  " + oneLine(message))
+	status := func(state health.State, message string) string {
+		return strings.TrimSpace(a.state(state) + "  " + oneLine(message))
 	}
 	line("Object", a.out.bold(t.Object))
-	line("Health", strings.TrimSpace(a.state(t.State)+"  "+oneLine(t.Message)))
+	line("Health", status(t.State, t.Message))
 	for _, owner := range t.Owners {
 		line("Owned by", owner)
 	}
@@ -223,23 +226,11 @@ func (a *App) printTrace(t *traced) {
 	line("Kustomization", a.out.bold(t.Kustomization.Namespace+"/"+t.Kustomization.Name))
 	line("Path", t.Kustomization.Path)
 	line("Revision", t.Kustomization.Revision)
-	line("Status", status(t.Kustomization.Ready, t.Kustomization.Message))
+	line("Status", status(t.Kustomization.State, t.Kustomization.Message))
 	fmt.Fprintln(a.Out)
 	line(t.Source.Kind, a.out.bold(t.Source.Namespace+"/"+t.Source.Name))
 	line("URL", t.Source.URL)
 	line("Follows", t.Source.Ref)
 	line("Revision", t.Source.Revision)
-	line("Status", status(t.Source.Ready, t.Source.Message))
-}
-
-// stateOfReady words a Ready condition as health.
-func stateOfReady(ready string) health.State {
-	switch metav1.ConditionStatus(ready) {
-	case metav1.ConditionTrue:
-		return health.Healthy
-	case metav1.ConditionFalse:
-		return health.Degraded
-	default:
-		return health.Unknown
-	}
+	line("Status", status(t.Source.State, t.Source.Message))
 }

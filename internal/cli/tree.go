@@ -155,8 +155,7 @@ func (c *cluster) examine(ctx context.Context, e entry) (*kustomizev1.ResourceIn
 		}
 		return nil, ctx.Err()
 	}
-	verdict := health.Assess(obj)
-	e.State, e.Message = verdict.State, verdict.Message
+	e.State, e.Message = verdict(obj)
 	if e.Group != kustomizev1.GroupVersion.Group || e.Kind != kustomizev1.KustomizationKind {
 		return nil, nil
 	}

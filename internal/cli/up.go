@@ -1,18 +1,16 @@
 package cli
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/deploy"
-	"github.com/slipway-dev/slipway/internal/image"
 	"github.com/slipway-dev/slipway/internal/lab"
 )
 
@@ -35,7 +33,8 @@ func newUp(app *App) *cobra.Command {
 		Long: `Start a lab: a Kubernetes cluster on this machine, built from source, in a folder of its own and in the background.
 
 The first one on a machine builds Kubernetes, which takes some minutes; after that it is seconds. Run again, it starts what
-has crashed of the lab and changes nothing else. Several labs live side by side under different names.
+has crashed of the lab, brings the Slipway in it up to date with this binary, and changes nothing else. Several labs live side
+by side under different names.
 
 --nodes says what runs pods:
   real       containerd and kubelet in namespaces of their own, DNS, metrics-server and a registry; needs root on Linux
@@ -44,7 +43,7 @@ has crashed of the lab and changes nothing else. Several labs live side by side 
 Without the flag it is the best that the machine allows, and the command says which and why.
 
 Slipway is installed as 'slipway install --overlay dev' does it: it applies as the service account that each Kustomization names.
-'--grant cluster-admin' lets it apply anything under its own name.`,
+'--grant cluster-admin' lets it apply anything under its own name; without the flag, a lab keeps the grant that it has, and '--grant ""' takes it back.`,
 		Example: `  slipway up
 
   # Three nodes, and nothing in them yet
@@ -62,11 +61,11 @@ Slipway is installed as 'slipway install --overlay dev' does it: it applies as t
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
-	addLabName(cmd, &opts.Name)
+	addLabName(app, cmd, &opts.Name)
 	flags.StringVar(&nodes, "nodes", "", "what runs pods: real, simulated, none (default: the best that the machine allows)")
 	flags.IntVar(&opts.Workers, "workers", 0, "how many nodes (default 1)")
 	flags.BoolVar(&bare, "bare", false, "the cluster alone, without Slipway")
-	flags.StringSliceVar(&grant, "grant", nil, "wider rights for Slipway in the lab: "+strings.Join(deploy.Components(), ", ")+" (default: none)")
+	flags.StringSliceVar(&grant, "grant", nil, "wider rights for Slipway in the lab: "+strings.Join(deploy.Components(), ", ")+" (default: as the lab has it, none in a new one)")
 	completeWords(cmd, "grant", deploy.Components()...)
 	flags.DurationVar(&opts.Wait, "wait", upPatience, "how long to wait until everything is ready")
 	complete := cobra.FixedCompletions([]string{string(lab.Real), string(lab.Simulated), string(lab.None)}, cobra.ShellCompDirectiveNoFileComp)
@@ -75,8 +74,17 @@ Slipway is installed as 'slipway install --overlay dev' does it: it applies as t
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts.Nodes = lab.Nodes(nodes)
+		if flags.Changed("workers") && opts.Workers < 1 {
+			return usagef("--workers %d: a lab with nodes has 1 at least; '--nodes none' is the control plane alone", opts.Workers)
+		}
+		for _, name := range grant {
+			if !slices.Contains(deploy.Components(), name) {
+				return usagef("--grant %s: there is only %s", name, strings.Join(deploy.Components(), ", "))
+			}
+		}
+		in := labInstall{app: app, grant: grant, keepGrant: !flags.Changed("grant"), timeout: cmp.Or(opts.Wait, upPatience)}
 		if !bare {
-			opts.Install = func(ctx context.Context, l *lab.Lab) error { return app.installIntoLab(ctx, l, grant) }
+			opts.Install = in.install
 		}
 		l, err := lab.Up(cmd.Context(), opts)
 		if wrong := new(lab.OptionsError); errors.As(err, &wrong) {
@@ -85,72 +93,13 @@ Slipway is installed as 'slipway install --overlay dev' does it: it applies as t
 		if err != nil {
 			return err
 		}
+		if err := in.settle(cmd.Context(), l, bare, opts.Progress); err != nil {
+			return err
+		}
 		app.sayWhatNext(l)
 		return nil
 	}
 	return cmd
-}
-
-// installIntoLab brings this very binary into the lab and installs it there. Where pods don't run, there is nothing to install.
-func (a *App) installIntoLab(ctx context.Context, l *lab.Lab, grant []string) error {
-	if l.Nodes() != lab.Real {
-		a.warnf("Slipway isn't installed in the lab: its nodes are %s and run no containers. Run it beside the cluster:\n"+
-			"  slipway agent --lab %s", l.Nodes(), l.Name())
-		return nil
-	}
-	ref, err := a.loadSelf(ctx, l)
-	if err != nil {
-		return err
-	}
-	objs, err := renderInstall(deploy.Options{Overlay: labOverlay, Components: grant, Image: ref})
-	if err != nil {
-		return err
-	}
-	config, err := l.Config()
-	if err != nil {
-		return err
-	}
-	c, err := newCluster(config, deploy.Namespace)
-	if err != nil {
-		return err
-	}
-	quiet := newApp(Streams{In: a.In, Out: a.Err, Err: a.Err})
-	return quiet.install(ctx, c, objs, installOptions{wait: true, timeout: reconcilePatience})
-}
-
-// loadSelf makes an image of the running binary, brings it into the lab's registry and returns its name. The tag is made of the
-// digest: another binary is another image.
-func (a *App) loadSelf(ctx context.Context, l *lab.Lab) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("find this binary: %w", err)
-	}
-	img, err := image.Build(image.Spec{Binary: self, CACerts: hostCACerts()})
-	if err != nil {
-		return "", fmt.Errorf("make an image of %s: %w", filepath.Base(self), err)
-	}
-	digest, err := img.Digest()
-	if err != nil {
-		return "", fmt.Errorf("make an image of %s: %w", filepath.Base(self), err)
-	}
-	tag, err := image.ParseTag(deploy.Image + ":" + digest.Hex[:12])
-	if err != nil {
-		return "", err
-	}
-	if _, err := image.Push(ctx, l.Registry(), tag, img); err != nil {
-		return "", err
-	}
-	return image.FullName(tag), nil
-}
-
-// hostCACerts is the host's bundle of certificate authorities, so that the agent trusts the same Git servers; empty if there is
-// none.
-func hostCACerts() string {
-	const bundle = "/etc/ssl/certs/ca-certificates.crt"
-	if _, err := os.Stat(bundle); err != nil {
-		return ""
-	}
-	return bundle
 }
 
 // sayWhatNext ends slipway up.
@@ -164,9 +113,9 @@ func (a *App) sayWhatNext(l *lab.Lab) {
 		l.Kubeconfig(), name, name)
 }
 
-// addLabName gives cmd the flag --name, with the existing labs as completions.
-func addLabName(cmd *cobra.Command, name *string) {
-	cmd.Flags().StringVar(name, "name", lab.DefaultName, "name of the lab")
+// addLabName gives cmd the flag --name, with the existing labs as completions. --lab, which all commands have, means the same here.
+func addLabName(app *App, cmd *cobra.Command, name *string) {
+	cmd.Flags().StringVar(name, "name", lab.DefaultName, "name of the lab; --lab says the same")
 	complete := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		names, err := lab.Names()
 		if err != nil {
@@ -176,5 +125,18 @@ func addLabName(cmd *cobra.Command, name *string) {
 	}
 	if err := cmd.RegisterFlagCompletionFunc("name", complete); err != nil {
 		panic(err) // the flag is defined a few lines above
+	}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		flags := cmd.Flags()
+		if flags.Changed("lab") {
+			if flags.Changed("name") && *name != app.cluster.lab {
+				return usagef("--name %s and --lab %s are two labs: give one of the flags", *name, app.cluster.lab)
+			}
+			*name = app.cluster.lab
+		}
+		if *name == "" {
+			return usagef("the name of the lab is empty; leave the flag out for lab %s", lab.DefaultName)
+		}
+		return nil
 	}
 }

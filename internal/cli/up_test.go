@@ -19,6 +19,10 @@ func TestLabFromUpToDown(t *testing.T) {
 	slipway(t, "status", "--name", "one").want(t, ExitDone, "kube-apiserver", "Running")
 	slipway(t, "get", "--lab", "one", "gitrepository").want(t, ExitFailed, "slipway install")
 
+	slipway(t, "up", "--name", "one").want(t, ExitDone, "Slipway isn't installed", "slipway agent --lab one")
+	slipway(t, "install", "--lab", "one", "--overlay", "dev", "--grant", "cluster-admin", "--no-wait").want(t, ExitDone)
+	slipway(t, "up", "--lab", "one", "--bare").want(t, ExitDone, "lab one has Slipway in it", "slipway uninstall --lab one")
+
 	printed := slipway(t, "kubeconfig", "--name", "one")
 	config, err := clientcmd.RESTConfigFromKubeConfig([]byte(printed.out))
 	if err != nil {
@@ -67,6 +71,9 @@ func TestUpRefusesWhatMakesNoSense(t *testing.T) {
 		"Nodes":     {"there are three kinds", []string{"up", "--nodes", "virtual"}, "real, simulated or none"},
 		"Name":      {"the name is part of paths and devices", []string{"up", "--name", "Ä"}, "lower-case"},
 		"Workers":   {"a lab has a limit", []string{"up", "--workers", "1000"}, "1 to 64"},
+		"NoWorkers": {"0 isn't the default when someone says it", []string{"up", "--workers", "0"}, "--nodes none"},
+		"Negative":  {"there are no such labs", []string{"up", "--workers", "-1"}, "--nodes none"},
+		"Grant":     {"it is told before a lab is made", []string{"up", "--grant", "root"}, "cluster-admin"},
 		"NameOrAll": {"one of the two is meant", []string{"down", "--all", "--name", "one"}, "all"},
 	} {
 		t.Run(name, func(t *testing.T) { slipway(t, tc.args...).want(t, ExitUsage, tc.says) })

@@ -35,7 +35,7 @@ func Down(ctx context.Context, name string) (bool, error) {
 	}
 	lock, err := lockfile.Acquire(ctx, lockPath(labs, name))
 	if err != nil {
-		return true, fmt.Errorf("another command works on lab %s: %w", name, err)
+		return true, lockError(name, err)
 	}
 	defer lock.Remove()
 	if err := l.clean(ctx); err != nil {

@@ -27,7 +27,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	}
 	lock, err := lockfile.Acquire(ctx, lockPath(labs, o.Name))
 	if err != nil {
-		return nil, fmt.Errorf("another command works on lab %s: %w", o.Name, err)
+		return nil, lockError(o.Name, err)
 	}
 	defer lock.Release()
 	l, err := Open(o.Name)
@@ -237,4 +237,12 @@ func (l *Lab) programs(ctx context.Context, progress Progress) error {
 func exists(path string) bool {
 	_, err := os.Stat(cmp.Or(path, "/nowhere"))
 	return err == nil
+}
+
+// lockError tells a lock that another command holds from one that can't even be tried.
+func lockError(name string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("another command works on lab %s: %w", name, err)
+	}
+	return fmt.Errorf("labs can't be kept here: %w; set SLIPWAY_HOME to a folder that you may write to", err)
 }
