@@ -20,7 +20,6 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -114,7 +113,6 @@ func newManager(cfg *rest.Config, opts Options) (manager.Manager, error) {
 		Scheme: scheme,
 		Logger: opts.Log,
 		Cache:  cacheOptions(opts),
-		Client: client.Options{Cache: &client.CacheOptions{DisableFor: nil}},
 		Metrics: server.Options{
 			BindAddress: cmp.Or(opts.MetricsAddress, nowhere),
 		},

@@ -1,0 +1,35 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestIntervalsHaveALowerBound(t *testing.T) {
+	obj := &kustomizev1.Kustomization{}
+	obj.Spec.RetryInterval = &metav1.Duration{Duration: time.Millisecond}
+	if got := retryInterval(obj); got < minRetry {
+		t.Errorf("a failure is tried again after %s: a typing error keeps everybody busy", got)
+	}
+	if got := interval(time.Millisecond); got < minInterval {
+		t.Errorf("a source is polled every %s", got)
+	}
+	if got := interval(time.Hour); got != time.Hour {
+		t.Errorf("an hour became %s", got)
+	}
+}
+
+func TestHealthChecksHaveAnUpperBound(t *testing.T) {
+	spec := &kustomizev1.KustomizationSpec{HealthChecks: make([]meta.NamespacedObjectKindReference, maxHealthChecks)}
+	if err := unsupported(spec); err != nil {
+		t.Errorf("as many as are allowed: %v", err)
+	}
+	spec.HealthChecks = append(spec.HealthChecks, meta.NamespacedObjectKindReference{})
+	if unsupported(spec) == nil {
+		t.Error("each costs a watch: one more must be refused")
+	}
+}
