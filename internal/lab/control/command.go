@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -18,7 +19,7 @@ func (p *Plane) Command(component string) (Command, error) {
 		return Command{}, fmt.Errorf("a control plane has no component %q", component)
 	}
 	program, args := p.Programs(component)
-	return Command{Program: program, Args: append(args, flags()...), Dir: p.Dir, Log: p.log(component)}, nil
+	return Command{Program: program, Args: slices.Concat(args, flags(), p.Flags[component]), Dir: p.Dir, Log: p.log(component)}, nil
 }
 
 // The sockets' names are relative to the plane's folder, as a socket's path may have 107 bytes only. The zero looks like a port:

@@ -36,6 +36,8 @@ type Plane struct {
 	Services, Pods netip.Prefix
 	// Programs finds the executables.
 	Programs Programs
+	// Flags are appended to those of a component, by its name.
+	Flags map[string][]string
 }
 
 // Programs returns the executable of a component and the arguments that come before the component's own.

@@ -4,6 +4,8 @@ import (
 	"os"
 	"sync"
 	"testing"
+
+	"github.com/slipway-dev/slipway/internal/lab/tethered"
 )
 
 // shared is what the tests of this binary share. The testing package gives no other place where tests of one binary meet.
@@ -18,11 +20,11 @@ type fixtures struct {
 // fixture is a plane that is started when the first test asks for it.
 type fixture struct {
 	once  sync.Once
-	plane *plane
+	plane *tethered.Plane
 	err   error
 }
 
-func (f *fixture) get(t testing.TB, start func() (*plane, error)) *plane {
+func (f *fixture) get(t testing.TB, start func() (*tethered.Plane, error)) *tethered.Plane {
 	t.Helper()
 	f.once.Do(func() { f.plane, f.err = start() })
 	if f.err != nil {
@@ -34,7 +36,7 @@ func (f *fixture) get(t testing.TB, start func() (*plane, error)) *plane {
 func (f *fixture) stop() {
 	f.once.Do(func() {}) // one that never started doesn't start any more
 	if f.plane != nil {
-		f.plane.stop()
+		f.plane.Stop()
 	}
 }
 

@@ -11,10 +11,11 @@ import (
 	"github.com/slipway-dev/slipway/internal/lab/addon"
 	"github.com/slipway-dev/slipway/internal/lab/control"
 	"github.com/slipway-dev/slipway/internal/lab/program"
+	"github.com/slipway-dev/slipway/internal/lab/tethered"
 )
 
 // startSimulated starts a control plane and what makes its workloads ready.
-func startSimulated() (*plane, error) {
+func startSimulated() (*tethered.Plane, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
 	cache, err := program.NewCache()
@@ -25,40 +26,41 @@ func startSimulated() (*plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	// KUBEBUILDER_ASSETS has no controller manager and no scheduler.
-	kubernetes, err := cache.Get(ctx, program.Kubernetes())
+	programs, err := tethered.FindPrograms(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := startControlPlane()
+	if err := programs.WithControllers(ctx); err != nil {
+		return nil, err
+	}
+	p, err := tethered.Start(ctx, programs, tethered.Options{})
 	if err != nil {
 		return nil, err
 	}
-	p.programs.kubernetes = kubernetes
-	if err := p.simulate(ctx, addons); err != nil {
-		p.stop()
+	if err := simulate(ctx, p, addons); err != nil {
+		p.Stop()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *plane) simulate(ctx context.Context, addons string) error {
+func simulate(ctx context.Context, p *tethered.Plane, addons string) error {
 	set := &addon.Set{Plane: &p.Plane, Program: addons, SimulatedNodes: 1}
 	if err := set.Prepare(); err != nil {
 		return err
 	}
-	if err := p.start(ctx, control.ControllerManager, control.Scheduler); err != nil {
+	if err := p.Run(ctx, control.ControllerManager, control.Scheduler); err != nil {
 		return err
 	}
 	command, err := set.Command(addon.Kwok)
 	if err != nil {
 		return err
 	}
-	return p.run(ctx, addon.Kwok, command, p.nodeReady)
+	return p.RunBeside(ctx, addon.Kwok, command, func(ctx context.Context) error { return nodeReady(ctx, p) })
 }
 
 // nodeReady returns nil when the API server knows of a node that is ready, so that pods find a place at once.
-func (p *plane) nodeReady(ctx context.Context) error {
+func nodeReady(ctx context.Context, p *tethered.Plane) error {
 	config, err := p.Config()
 	if err != nil {
 		return err

@@ -23,6 +23,9 @@ func Tether(Spec) (*Tethered, error) { return nil, errNotLinux }
 // Done never says anything.
 func (*Tethered) Done() <-chan struct{} { return nil }
 
+// PID is of no process.
+func (*Tethered) PID() int { return 0 }
+
 // Stop has nothing to stop.
 func (*Tethered) Stop() {}
 

@@ -101,6 +101,9 @@ func Tether(s Spec) (*Tethered, error) {
 // Done is closed when the component has ended.
 func (t *Tethered) Done() <-chan struct{} { return t.done }
 
+// PID is the component's process.
+func (t *Tethered) PID() int { return t.cmd.Process.Pid }
+
 // Stop kills the component and waits for its end.
 func (t *Tethered) Stop() {
 	t.stop.Do(func() { _ = t.cmd.Process.Kill() })
