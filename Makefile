@@ -78,7 +78,7 @@ modules: ## Tests of the nested modules: lab, lab/addons, tools
 
 .PHONY: e2e
 e2e: build lab ## End-to-end tests, against real pods where this machine can run them
-	@go run -C tools ./fluxcli >/dev/null
+	@go run -C tools ./upstream flux >/dev/null
 	@$(GO_TEST) -p 1 -timeout $(TIMEOUT) ./e2e/...
 
 .PHONY: lint

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// fluxCLI is the stock flux command, which tools/fluxcli builds once per
+// fluxCLI is the stock flux command, which tools/upstream builds once per
 // machine.
 type fluxCLI struct {
 	once sync.Once
@@ -29,7 +29,7 @@ func (f *fluxCLI) find() (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 		defer cancel()
 		var out, errs bytes.Buffer
-		cmd := exec.CommandContext(ctx, "go", "run", "./fluxcli")
+		cmd := exec.CommandContext(ctx, "go", "run", "./upstream", "flux")
 		cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Join(top, "tools"), &out, &errs
 		if err := cmd.Run(); err != nil {
 			f.err = fmt.Errorf("build the flux CLI: %w\n%s", err, errs.String())
