@@ -82,15 +82,15 @@ func (t *task) remember(built *build.Result) *past {
 	return t.entry.past
 }
 
-// refsOf names objects as the cluster does: Kustomize puts a namespace also on objects of kinds that it does not know to have none.
-func (r *KustomizationReconciler) refsOf(objs []*unstructured.Unstructured) []kube.Ref {
+// refsOf names objects as the target does: Kustomize puts a namespace also on objects of kinds that it does not know to have none.
+func (to *target) refsOf(objs []*unstructured.Unstructured) []kube.Ref {
 	refs := make([]kube.Ref, len(objs))
 	for i, obj := range objs {
 		refs[i] = kube.RefOf(obj)
 		if refs[i].Namespace == "" {
 			continue
 		}
-		mapping, err := r.clients.Mapping(refs[i].GroupKind(), refs[i].Version)
+		mapping, err := to.clients.Mapping(refs[i].GroupKind(), refs[i].Version)
 		if err == nil && mapping.Scope.Name() == apimeta.RESTScopeNameRoot {
 			refs[i].Namespace = ""
 		}

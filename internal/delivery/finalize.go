@@ -23,11 +23,11 @@ import (
 const finalizeAgain = 5 * time.Second
 
 // finalize does on deletion of a Kustomization what its deletionPolicy says, and lets it go.
-func (r *KustomizationReconciler) finalize(ctx context.Context, obj *kustomizev1.Kustomization) (ctrl.Result, error) {
+func (r *KustomizationReconciler) finalize(ctx context.Context, obj *kustomizev1.Kustomization, to *target) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(obj, kustomizev1.KustomizationFinalizer) {
 		return ctrl.Result{}, nil
 	}
-	if left, err := r.deleteInventory(ctx, obj); err != nil {
+	if left, err := r.deleteInventory(ctx, obj, to); err != nil {
 		return ctrl.Result{RequeueAfter: retryInterval(obj)}, r.notFinalized(ctx, obj, err)
 	} else if left {
 		return ctrl.Result{RequeueAfter: finalizeAgain}, nil
@@ -58,7 +58,7 @@ func (r *KustomizationReconciler) notFinalized(ctx context.Context, obj *kustomi
 }
 
 // deleteInventory tells whether objects are left that must be waited for.
-func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kustomizev1.Kustomization) (left bool, err error) {
+func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kustomizev1.Kustomization, to *target) (left bool, err error) {
 	policy := obj.GetDeletionPolicy()
 	refs := apply.Refs(obj.Status.Inventory)
 	switch {
@@ -80,12 +80,12 @@ func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kust
 		return false, err
 	}
 	opts := apply.Options{Owner: ownerOf(client.ObjectKeyFromObject(obj)), Identity: id}
-	changes, err := r.applier.Prune(ctx, refs, opts)
+	changes, err := to.applier.Prune(ctx, refs, opts)
 	if err != nil {
 		return false, err
 	}
 	if policy == kustomizev1.DeletionPolicyWaitForTermination {
-		return r.anyLeft(ctx, id, changes)
+		return to.anyLeft(ctx, id, changes)
 	}
 	return false, nil
 }
@@ -106,12 +106,12 @@ func (r *KustomizationReconciler) accountGone(ctx context.Context, id kube.Ident
 	return false, nil
 }
 
-func (r *KustomizationReconciler) anyLeft(ctx context.Context, id kube.Identity, changes []apply.Change) (bool, error) {
+func (to *target) anyLeft(ctx context.Context, id kube.Identity, changes []apply.Change) (bool, error) {
 	for _, c := range changes {
 		if c.Action != apply.Deleted {
 			continue
 		}
-		switch _, err := r.clients.Get(ctx, id, c.Ref); {
+		switch _, err := to.clients.Get(ctx, id, c.Ref); {
 		case err == nil:
 			return true, nil
 		case !apierrors.IsNotFound(err):

@@ -8,15 +8,12 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"github.com/slipway-dev/slipway/internal/apply"
-	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
@@ -36,20 +33,6 @@ type (
 	}
 	builder interface {
 		Build(ctx context.Context, in build.Input) (*build.Result, error)
-	}
-	applier interface {
-		Apply(ctx context.Context, objs []*unstructured.Unstructured, opts apply.Options) (*apply.Result, error)
-		Prune(ctx context.Context, refs []kube.Ref, opts apply.Options) ([]apply.Change, error)
-		InSync(owner apply.Owner, ref kube.Ref) bool
-		Drifted(owner apply.Owner, ref kube.Ref) bool
-		Forget(owner apply.Owner, refs ...kube.Ref)
-	}
-	watcher interface {
-		Ensure(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
-		EnsureNamed(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
-		Get(ref kube.Ref) (state observe.State, exists, watched bool)
-		GetNamed(id kube.Identity, ref kube.Ref) (state observe.State, exists, watched bool)
-		Subscribe(fn func(observe.Event))
 	}
 )
 
@@ -74,12 +57,10 @@ type KustomizationOptions struct {
 type KustomizationReconciler struct {
 	client    client.Client // reads from the cache
 	reader    client.Reader // reads from the API server
-	clients   *kube.Clients
 	events    *kube.Recorder
 	snapshots snapshots
 	builder   builder
-	applier   applier
-	watcher   watcher
+	local     *target
 	memory    *memory
 	queue     *wakeQueue
 	opts      KustomizationOptions
@@ -102,8 +83,9 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 	}
 	obj = e.newest(obj)
 
+	e.target = r.targetOf(obj)
 	if !obj.DeletionTimestamp.IsZero() {
-		return r.finalize(ctx, obj)
+		return r.finalize(ctx, obj, e.target)
 	}
 	if obj.Spec.Suspend {
 		e.wait = nil
@@ -114,7 +96,7 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 			return ctrl.Result{}, err
 		}
 	}
-	t := &task{KustomizationReconciler: r, obj: obj, before: obj.DeepCopy(), entry: e, started: r.opts.Clock.Now(), log: ctrl.LoggerFrom(ctx)}
+	t := &task{KustomizationReconciler: r, target: e.target, obj: obj, before: obj.DeepCopy(), entry: e, started: r.opts.Clock.Now(), log: ctrl.LoggerFrom(ctx)}
 	return t.step(ctx)
 }
 
@@ -129,10 +111,11 @@ func (r *KustomizationReconciler) addFinalizer(ctx context.Context, obj *kustomi
 
 // forget drops what is known of a Kustomization that is gone.
 func (r *KustomizationReconciler) forget(key types.NamespacedName) {
-	r.applier.Forget(ownerOf(key), r.memory.forget(key)...)
-	// Letting go of watches can't fail.
-	_, _ = r.watcher.Ensure(context.Background(), key.String(), kube.Identity{}, nil)
-	_, _ = r.watcher.EnsureNamed(context.Background(), key.String(), kube.Identity{}, nil)
+	to := r.memory.of(key).target
+	refs := r.memory.forget(key)
+	if to != nil {
+		to.leave(key, refs)
+	}
 }
 
 // newest returns obj, or what this process wrote of it last if the cache has not caught up with that.
@@ -150,6 +133,7 @@ func (e *entry) newest(obj *kustomizev1.Kustomization) *kustomizev1.Kustomizatio
 // task is one reconcile of one Kustomization.
 type task struct {
 	*KustomizationReconciler
+	*target
 	log      logr.Logger
 	obj      *kustomizev1.Kustomization // what the status is written to
 	before   *kustomizev1.Kustomization // as the API server has it

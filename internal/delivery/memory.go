@@ -59,9 +59,11 @@ const (
 // entry is what is remembered of one Kustomization. Except for touched it belongs to the worker that reconciles the object; there is
 // never more than one.
 type entry struct {
-	uid  types.UID
-	past *past
-	wait *wait
+	uid types.UID
+	// target is where the object was applied last, or is about to be.
+	target *target
+	past   *past
+	wait   *wait
 	// written is the newest state of the object that this process wrote. The cache may be behind it.
 	written *kustomizev1.Kustomization
 

@@ -48,8 +48,8 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 		opts.Clock = clock.RealClock{}
 	}
 	r := &KustomizationReconciler{
-		client: mgr.GetClient(), reader: mgr.GetAPIReader(), clients: parts.Clients, events: parts.Events,
-		snapshots: parts.Store, builder: parts.Builder, applier: parts.Engine, watcher: parts.Pool,
+		client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: parts.Events,
+		snapshots: parts.Store, builder: parts.Builder, local: &target{clients: parts.Clients, applier: parts.Engine, watcher: parts.Pool},
 		memory: newMemory(), queue: &wakeQueue{}, opts: opts,
 	}
 	for index, fn := range map[string]client.IndexerFunc{bySource: indexSource, byDependency: indexDependencies} {

@@ -24,11 +24,11 @@ func transients(objs []*unstructured.Unstructured) map[kube.Ref]string {
 }
 
 // done tells whether ref is an object that was applied, and has removed itself since.
-func (r *KustomizationReconciler) done(p *past, ref kube.Ref) bool {
+func (to *target) done(p *past, ref kube.Ref) bool {
 	if p == nil || p.transient[ref.Unversioned()] == "" {
 		return false
 	}
-	_, exists, watched := r.watcher.Get(ref)
+	_, exists, watched := to.watcher.Get(ref)
 	return watched && !exists
 }
 
