@@ -25,7 +25,7 @@ type agentFlags struct {
 
 	allNamespaces bool
 	selector      string
-	gitLimits     map[string]int64
+	sourceLimits     map[string]int64
 	logLevel      string
 	logEncoding   string
 }
@@ -73,8 +73,8 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 		"apply as the agent itself where no service account is named: who may create Kustomizations may then do all that the agent may")
 	flags.BoolVar(&f.Kustomizations.NoCrossNamespaceRefs, "no-cross-namespace-refs", false, "refuse sources and dependencies of other namespaces")
 	flags.DurationVar(&f.Kustomizations.Sweep, "sweep", 6*time.Hour, "how often everything is applied again although nothing seems to have changed")
-	flags.StringToInt64Var(&f.gitLimits, "git-limits", nil,
-		"bounds of one repository instead of the defaults, such as MaxTreeBytes=536870912,MaxFiles=100000; what exceeds one is refused by its name")
+	flags.StringToInt64Var(&f.sourceLimits, "source-limits", nil,
+		"bounds of one source instead of the defaults, such as MaxTreeBytes=536870912,MaxFiles=100000; what exceeds one is refused by its name")
 	flags.BoolVar(&f.AllowFile, "allow-file-urls", false, "serve file:// URLs of Git repositories on this machine; never where others may create sources")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info or error")
 	flags.StringVar(&f.logEncoding, "log-encoding", "json", "json, or console for people")
@@ -116,8 +116,8 @@ func (a *App) runAgent(cmd *cobra.Command, f *agentFlags) error {
 	if f.Selector, err = labels.Parse(f.selector); err != nil {
 		return usagef("--watch-label-selector: %w", err)
 	}
-	if f.GitRepositories.Limits, err = gitsource.ParseLimits(f.gitLimits); err != nil {
-		return usagef("--git-limits: %w", err)
+	if f.GitRepositories.Limits, err = gitsource.ParseLimits(f.sourceLimits); err != nil {
+		return usagef("--source-limits: %w", err)
 	}
 	if f.DataDir == "" {
 		if f.DataDir, err = defaultDataDir(); err != nil {

@@ -30,6 +30,10 @@ const (
 	ReasonUnsupportedField = "UnsupportedField"
 	// ReasonLimitExceeded: the repository is larger than [Limits] allow.
 	ReasonLimitExceeded = "LimitExceeded"
+	// ReasonContentInvalid: what a server gave can't be used: a damaged archive,
+	// a path that leads out of the tree, another digest than was announced. The
+	// kinds of sources have reasons of their own that a driver may say instead.
+	ReasonContentInvalid = "ContentInvalid"
 	// ReasonStorageOperationFailed: our own disk failed us.
 	ReasonStorageOperationFailed = sourcev1.StorageOperationFailedCondition
 )
@@ -47,7 +51,7 @@ var (
 	ErrDamaged = errors.New("stored content is damaged or missing")
 )
 
-// Error is what [Git.Fetch], [AuthFromSecret] and [Unsupported] fail with. Its
+// Error is what fetches, [AuthFromSecret] and [Unsupported] fail with. Its
 // text tells what to do and never holds a credential.
 type Error struct {
 	// Reason is one of the Reason constants.

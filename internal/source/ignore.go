@@ -40,7 +40,7 @@ func (r *ignoreRules) add(text []byte, dir []string, where string) error {
 	}
 	n, err := countPatterns(text)
 	if err != nil {
-		return failf(ReasonGitOperationFailed, "%s has a line that is too long to be a pattern: break it up: %w", where, err)
+		return failf(ReasonContentInvalid, "%s has a line that is too long to be a pattern: break it up: %w", where, err)
 	}
 	if len(r.patterns)+n > maxIgnorePatterns {
 		return &LimitError{Limit: "ignore patterns", Value: maxIgnorePatterns, Got: int64(len(r.patterns) + n), What: where, Advice: "use fewer, wider patterns"}

@@ -110,6 +110,7 @@ func (e *LimitError) Error() string {
 }
 
 const (
-	adviceIgnore = "leave it out with spec.ignore or a .sourceignore file, or raise the limit with the agent's --git-limits"
-	advicePack   = "Git sends it whatever spec.ignore says, so move large files out of the repository (Git LFS, a registry), or raise the limit with the agent's --git-limits"
+	adviceIgnore  = "leave it out with spec.ignore or a .sourceignore file, or raise the limit with the agent's --source-limits"
+	adviceArchive = "take out of it what isn't needed, or raise the limit with the agent's --source-limits"
+	advicePack    = "Git sends it whatever spec.ignore says, so move large files out of the repository (Git LFS, a registry), or raise the limit with the agent's --source-limits"
 )

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -37,8 +38,9 @@ type manifestEntry struct {
 	Kind   kind   `json:"k"`
 	Size   int64  `json:"s,omitempty"`
 	Sum    string `json:"h"`
-	Git    string `json:"g"`
+	Git    string `json:"g,omitempty"`
 	Target string `json:"t,omitempty"`
+	Origin string `json:"o,omitempty"`
 }
 
 func (m manifest) encode() ([]byte, error) {
@@ -64,7 +66,11 @@ func decodeManifest(data []byte) (*manifest, error) {
 func listEntries(root *node) []manifestEntry {
 	var out []manifestEntry
 	_ = root.walk(func(n *node) error { // The visitor never fails.
-		out = append(out, manifestEntry{Path: n.path, Kind: n.kind, Size: n.size, Sum: hex.EncodeToString(n.sum[:]), Git: n.git.String(), Target: n.target})
+		e := manifestEntry{Path: n.path, Kind: n.kind, Size: n.size, Sum: hex.EncodeToString(n.sum[:]), Target: n.target, Origin: n.origin}
+		if !n.git.IsZero() {
+			e.Git = n.git.String()
+		}
+		out = append(out, e)
 		return nil
 	})
 	return out
@@ -77,7 +83,17 @@ func (m *manifest) tree() (*node, error) {
 		if err != nil || len(sum) != sha256.Size {
 			return nil, ErrDamaged
 		}
-		entries = append(entries, entry{path: e.Path, kind: e.Kind, size: e.Size, sum: hash(sum), git: plumbing.NewHash(e.Git), target: e.Target})
+		entries = append(entries, entry{path: e.Path, kind: e.Kind, size: e.Size, sum: hash(sum), git: plumbing.NewHash(e.Git), target: e.Target, origin: e.Origin})
 	}
 	return newTree(entries)
+}
+
+// describes tells whether a manifest on disk lists the files of root with the
+// same origins. Trees with one digest differ in nothing else that matters later.
+func describes(data []byte, root *node) bool {
+	m, err := decodeManifest(data)
+	if err != nil {
+		return false
+	}
+	return slices.Equal(m.Entries, listEntries(root))
 }

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// Retain is the garbage collection: snapshots that are not named go, with every
-// blob and mirror that only they needed. What was handed out within the grace
+// Retain is the garbage collection: snapshots that are not named, by a digest
+// that Get knows, go with every blob, alias and mirror that only they needed. What was handed out within the grace
 // period stays. A Snapshot that went reads as ErrDamaged.
 func (s *Store) Retain(digests ...string) error {
 	s.gc.Lock()
@@ -16,6 +16,9 @@ func (s *Store) Retain(digests ...string) error {
 	keep := s.kept(digests)
 	removed, err := s.dropSnapshots(keep)
 	if err != nil {
+		return err
+	}
+	if err := s.dropAliases(keep); err != nil {
 		return err
 	}
 	if err := s.dropMirrors(keep); err != nil {
@@ -37,6 +40,9 @@ func (s *Store) kept(digests []string) map[string]bool {
 	keep := map[string]bool{}
 	for _, d := range digests {
 		keep[d] = true
+		if a, ok := readAlias(s.aliasPath(archiveKey(d))); ok {
+			keep[a.Digest] = true
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,6 +91,11 @@ func (s *Store) dropBlobs(keep map[string]bool) error {
 			return nil
 		})
 	}
+	s.mu.Lock()
+	for sum := range s.pins {
+		needed[s.blobPath(sum)] = true
+	}
+	s.mu.Unlock()
 	return filepath.WalkDir(filepath.Join(s.dir, "blobs"), func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || needed[name] {
 			return err

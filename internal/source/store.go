@@ -26,6 +26,7 @@ type Store struct {
 	trees   map[string]*storedTree // by digest, those that were asked for
 	touched map[string]time.Time   // by digest, when it was last handed out
 	mirrors map[string]*mirror     // by remote.key
+	pins    map[hash]int           // blobs that drafts need, and how many
 	swept   bool                   // blobs were compared with manifests in this process
 }
 
@@ -54,7 +55,7 @@ func WithClock(now func() time.Time) Option { return func(s *Store) { s.now = no
 func NewStore(dir string, opts ...Option) (*Store, error) {
 	s := &Store{
 		dir: dir, grace: 5 * time.Minute, now: time.Now,
-		trees: map[string]*storedTree{}, touched: map[string]time.Time{}, mirrors: map[string]*mirror{},
+		trees: map[string]*storedTree{}, touched: map[string]time.Time{}, mirrors: map[string]*mirror{}, pins: map[hash]int{},
 	}
 	for _, o := range opts {
 		o(s)
@@ -63,7 +64,7 @@ func NewStore(dir string, opts ...Option) (*Store, error) {
 	if err := os.RemoveAll(filepath.Join(dir, "tmp")); err != nil {
 		return nil, storageError(err)
 	}
-	for _, sub := range []string{"blobs", "snapshots", "mirrors", "tmp"} {
+	for _, sub := range []string{"blobs", "snapshots", "aliases", "mirrors", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, storageError(err)
 		}
@@ -71,16 +72,21 @@ func NewStore(dir string, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// Get returns the snapshot with that Snapshot.Digest. It is false when the store
-// doesn't have it, or not undamaged; Fetch then brings it back. The revision is
-// the one under which the content was first seen; see Snapshot.At.
+// Get returns the snapshot with that Snapshot.Digest, or the one that was
+// unpacked from an archive with that digest, see [Store.RememberArchive]. It is
+// false when the store doesn't have it, or not undamaged; a fetch then brings it
+// back. The revision is the one under which the content was first seen; see
+// Snapshot.At.
 func (s *Store) Get(digest string) (*Snapshot, bool) {
 	s.gc.RLock()
 	defer s.gc.RUnlock()
-	return s.get(digest)
+	if snap, ok := s.get(digest); ok {
+		return snap, true
+	}
+	return s.recall(archiveKey(digest))
 }
 
-// get is called with gc held shared.
+// get is called with gc held shared. It knows a snapshot's own digest only.
 func (s *Store) get(digest string) (*Snapshot, bool) {
 	t, ok := s.load(digest)
 	if !ok {
@@ -178,7 +184,7 @@ func (s *Store) put(root *node, revision string, commit Commit) (*Snapshot, erro
 		return nil, err
 	}
 	name, _ := s.manifestPath(t.digest)
-	if _, err := s.readManifest(t.digest); err != nil {
+	if known, err := os.ReadFile(name); err != nil || !describes(known, root) {
 		if err := s.writeFile(name, data); err != nil {
 			return nil, err
 		}

@@ -35,6 +35,7 @@ type entry struct {
 	sum    hash          // of the content; of the target for a link
 	git    plumbing.Hash // the blob it came from
 	target string        // where a link leads
+	origin string        // what the server that it came from calls the content; empty for Git
 }
 
 // node is an entry in its place, or a directory.
