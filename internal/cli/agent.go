@@ -72,6 +72,8 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	flags.BoolVar(&f.Kustomizations.AllowAgentIdentity, "allow-agent-identity", false,
 		"apply as the agent itself where no service account is named: who may create Kustomizations may then do all that the agent may")
 	flags.BoolVar(&f.Kustomizations.NoCrossNamespaceRefs, "no-cross-namespace-refs", false, "refuse sources and dependencies of other namespaces")
+	flags.BoolVar(&f.Kustomizations.AdditiveReadyExpr, "additive-ready-expr", false,
+		"a dependency with a readyExpr must be Ready besides; Flux's feature gate AdditiveCELDependencyCheck")
 	flags.DurationVar(&f.Kustomizations.Sweep, "sweep", 6*time.Hour, "how often everything is applied again although nothing seems to have changed")
 	flags.StringToInt64Var(&f.sourceLimits, "source-limits", nil,
 		"bounds of one source instead of the defaults, such as MaxTreeBytes=536870912,MaxFiles=100000; what exceeds one is refused by its name")

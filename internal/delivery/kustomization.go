@@ -45,6 +45,8 @@ type KustomizationOptions struct {
 	AllowAgentIdentity bool
 	// NoCrossNamespaceRefs refuses sources and dependencies of other namespaces.
 	NoCrossNamespaceRefs bool
+	// AdditiveReadyExpr has a dependency with a readyExpr be Ready besides. Default: the expression alone decides, as in Flux.
+	AdditiveReadyExpr bool
 	// Sweep is how often everything is applied again although nothing seems to have changed. Default: 6 h; spread by a tenth.
 	Sweep time.Duration
 	// Concurrent is how many Kustomizations are worked on at once. Default: 8.
@@ -202,7 +204,7 @@ func (t *task) dependenciesFor(ctx context.Context) (*blocked, error) {
 	if f.known && !f.failed && !f.generation && !f.vars && !f.content && !f.pending {
 		return nil, nil
 	}
-	return t.dependencies(ctx, t.obj, t.in)
+	return t.dependencies(ctx)
 }
 
 // hold records what stands in the way, and keeps what was seen meanwhile for when it is gone.

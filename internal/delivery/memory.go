@@ -68,6 +68,8 @@ type entry struct {
 	written *kustomizev1.Kustomization
 
 	contest contest
+	// exprs are the compiled expressions of dependsOn, by their text.
+	exprs map[string]*health.ReadyExpr
 	// blocked: the status says that something stands in the way.
 	blocked bool
 

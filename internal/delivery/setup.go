@@ -60,7 +60,7 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 	parts.Pool.Subscribe(r.observed)
 	err := ctrl.NewControllerManagedBy(mgr).
 		For(&kustomizev1.Kustomization{}, ctrlbuilder.WithPredicates(specOrRequest())).
-		Watches(&kustomizev1.Kustomization{}, handler.EnqueueRequestsFromMapFunc(r.dependencyChanged), ctrlbuilder.WithPredicates(readinessMoved())).
+		Watches(&kustomizev1.Kustomization{}, r.dependencyHandler()).
 		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.sourceChanged), ctrlbuilder.WithPredicates(artifactMoved())).
 		WatchesRawSource(r.queue.source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrent}).

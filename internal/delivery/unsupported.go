@@ -28,11 +28,6 @@ func unsupported(spec *kustomizev1.KustomizationSpec) error {
 	if len(spec.Ignore) > 0 {
 		fields = append(fields, "spec.ignore")
 	}
-	for i, dep := range spec.DependsOn {
-		if dep.ReadyExpr != "" {
-			fields = append(fields, fmt.Sprintf("spec.dependsOn[%d].readyExpr", i))
-		}
-	}
 	if n := len(spec.HealthChecks); n > maxHealthChecks {
 		return fmt.Errorf("spec.healthChecks names %d objects, more than %d; use spec.wait, or split the Kustomization", n, maxHealthChecks)
 	}

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"maps"
 	"sync"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
@@ -13,6 +14,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -88,10 +90,6 @@ func (r *KustomizationReconciler) sourceChanged(ctx context.Context, obj client.
 	return r.bySource(ctx, sourcev1.GitRepositoryKind, client.ObjectKeyFromObject(obj))
 }
 
-func (r *KustomizationReconciler) dependencyChanged(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.list(ctx, byDependency, client.ObjectKeyFromObject(obj).String())
-}
-
 // indexSource and indexDependencies are the cache's indexes.
 func indexSource(obj client.Object) []string {
 	k := obj.(*kustomizev1.Kustomization)
@@ -106,12 +104,13 @@ func indexDependencies(obj client.Object) []string {
 	return keys
 }
 
-// specOrRequest lets through what a person did: a new spec, a request, a deletion.
+// specOrRequest lets through what a person did: a new spec, a request, a deletion, and labels and annotations, which readyExpr reads and
+// which hold modes.
 func specOrRequest() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		was, _ := meta.ReconcileAnnotationValue(e.ObjectOld.GetAnnotations())
-		is, _ := meta.ReconcileAnnotationValue(e.ObjectNew.GetAnnotations())
-		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || was != is ||
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
+			!maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()) ||
+			!maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) ||
 			e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
 	}}
 }
@@ -124,20 +123,70 @@ func artifactMoved() predicate.Predicate {
 	}}
 }
 
-// readinessMoved lets through Kustomizations that dependents may have waited for.
-func readinessMoved() predicate.Predicate {
-	type readiness struct {
-		ready      bool
-		revision   string
-		generation bool
+// readiness is what dependents without a readyExpr see of a Kustomization.
+type readiness struct {
+	ready, observed, suspended bool
+	revision, saying           string
+}
+
+func readinessOf(k *kustomizev1.Kustomization) readiness {
+	return readiness{
+		ready:     apimeta.IsStatusConditionTrue(k.Status.Conditions, meta.ReadyCondition),
+		observed:  k.Status.ObservedGeneration == k.Generation,
+		suspended: k.Spec.Suspend,
+		revision:  k.Status.LastAppliedRevision,
+		saying:    saying(k),
 	}
-	of := func(obj client.Object) readiness {
-		k := obj.(*kustomizev1.Kustomization)
-		return readiness{
-			ready:      apimeta.IsStatusConditionTrue(k.Status.Conditions, meta.ReadyCondition),
-			revision:   k.Status.LastAppliedRevision,
-			generation: k.Status.ObservedGeneration == k.Generation,
+}
+
+// dependencyHandler wakes those who may have waited for a Kustomization: when its readiness moved all that depend on it, and at any other
+// change those that ask an expression about it.
+func (r *KustomizationReconciler) dependencyHandler() handler.EventHandler {
+	wake := func(ctx context.Context, obj client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request], only func(*kustomizev1.Kustomization) bool) {
+		for _, dependent := range r.dependents(ctx, client.ObjectKeyFromObject(obj)) {
+			if only == nil || only(&dependent) {
+				q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&dependent)})
+			}
 		}
 	}
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return of(e.ObjectOld) != of(e.ObjectNew) }}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(ctx, e.Object, q, nil)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			was, is := e.ObjectOld.(*kustomizev1.Kustomization), e.ObjectNew.(*kustomizev1.Kustomization)
+			if readinessOf(was) != readinessOf(is) {
+				wake(ctx, is, q, nil)
+				return
+			}
+			if was.ResourceVersion == is.ResourceVersion {
+				return // listed again
+			}
+			key := client.ObjectKeyFromObject(is)
+			wake(ctx, is, q, func(dependent *kustomizev1.Kustomization) bool { return asksAbout(dependent, key) })
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(ctx, e.Object, q, nil)
+		},
+	}
+}
+
+// asksAbout tells whether a Kustomization has a readyExpr about the dependency key.
+func asksAbout(dependent *kustomizev1.Kustomization, key types.NamespacedName) bool {
+	for i, dep := range dependencyKeys(dependent) {
+		if dep == key && dependent.Spec.DependsOn[i].ReadyExpr != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// dependents are the Kustomizations that depend on key.
+func (r *KustomizationReconciler) dependents(ctx context.Context, key types.NamespacedName) []kustomizev1.Kustomization {
+	var found kustomizev1.KustomizationList
+	if err := r.client.List(ctx, &found, client.MatchingFields{byDependency: key.String()}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list Kustomizations to wake", "dependency", key)
+		return nil
+	}
+	return found.Items
 }
