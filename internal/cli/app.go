@@ -35,6 +35,11 @@ func (a *App) progressf(format string, args ...any) {
 	}
 }
 
+// waitf says what a verb that may take minutes waits for. Scripts get it too, on Err: a silent wait looks like a hang in a pipeline's log.
+func (a *App) waitf(format string, args ...any) {
+	fmt.Fprintln(a.Err, a.err.dim("  "+fmt.Sprintf(format, args...)))
+}
+
 // donef prints the outcome of a verb.
 func (a *App) donef(format string, args ...any) {
 	mark := ""

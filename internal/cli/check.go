@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -95,8 +97,16 @@ func (c *cluster) checkServer(context.Context) (finding, error) {
 }
 
 func (c *cluster) checkKinds(ctx context.Context) (finding, error) {
-	var missing []string
+	installed, err := everythingInstalled()
+	if err != nil {
+		return finding{}, err
+	}
+	var missing, served []string
 	for _, k := range kinds() {
+		if !slices.ContainsFunc(installed, func(o *unstructured.Unstructured) bool { return o.GetName() == k.resource+"."+k.group }) {
+			continue // an install doesn't bring it
+		}
+		served = append(served, k.name)
 		var crd apiextensionsv1.CustomResourceDefinition
 		name := k.resource + "." + k.group
 		err := c.Get(ctx, client.ObjectKey{Name: name}, &crd)
@@ -111,7 +121,7 @@ func (c *cluster) checkKinds(ctx context.Context) (finding, error) {
 	if len(missing) > 0 {
 		return finding{"kinds", false, strings.Join(missing, ", ") + " missing; 'slipway install' brings them"}, nil
 	}
-	return finding{"kinds", true, "GitRepository, Kustomization"}, nil
+	return finding{"kinds", true, strings.Join(served, ", ")}, nil
 }
 
 func (c *cluster) checkAgent(ctx context.Context) (finding, error) {

@@ -80,6 +80,7 @@ try both on.`,
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
 	app.addClusterFlags(root)
+	app.completeClusterFlags(root)
 	for _, verb := range append(verbs(), extra...) {
 		root.AddCommand(verb(app))
 	}

@@ -40,7 +40,7 @@ func TestExitCodes(t *testing.T) {
 		"GroupAlone":      {"something is missing", []string{"tree"}, ExitUsage, []string{"kustomization"}},
 		"TooManyArgs":     {"something is too much", []string{"version", "now"}, ExitUsage, []string{"slipway version --help"}},
 		"TooFewArgs":      {"something is missing", []string{"reconcile"}, ExitUsage, []string{"slipway reconcile --help"}},
-		"UnknownFormat":   {"formats are few", []string{"get", "-o", "wide"}, ExitUsage, []string{"table, json, yaml"}},
+		"UnknownFormat":   {"formats are few", []string{"get", "-o", "broad"}, ExitUsage, []string{"table, wide, json, yaml"}},
 		"UnknownKind":     {"kinds are few", []string{"get", "helmrelease"}, ExitUsage, []string{"gitrepository"}},
 		"NameMissing":     {"KIND alone names nothing", []string{"suspend", "ks"}, ExitUsage, []string{"name is missing"}},
 		"UnknownOverlay":  {"overlays are few", []string{"install", "--overlay", "test", "-o", "yaml"}, ExitUsage, []string{"dev, prod"}},

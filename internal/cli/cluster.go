@@ -5,6 +5,7 @@ import (
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // clusterFlags say which cluster and namespace a verb works on, as kubectl's flags of the same names do.
@@ -78,6 +80,8 @@ func (a *App) connect() (*cluster, error) {
 }
 
 func newCluster(config *rest.Config, namespace string) (*cluster, error) {
+	// Else controller-runtime prints a stack trace at whoever has waited for half a minute.
+	ctrllog.SetLogger(logr.Discard())
 	config = rest.CopyConfig(config)
 	config.UserAgent = "slipway"
 	// A person's command asks for much at once and then ends; the API server's own fairness is what limits it.

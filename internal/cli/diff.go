@@ -51,7 +51,7 @@ It ends with 0 whether there are differences or not, unless --exit-code is given
   # In a pipeline: 1 when something would change
   slipway diff ks shop --path . --exit-code`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeArgs(app, "kustomization"),
+		ValidArgsFunction: completeOne(app, kustomizationKind()),
 	}
 	cmd.Flags().StringVar(&path, "path", "", "working copy to build, instead of what the source has fetched")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "end with 1 when there are differences, as 'git diff' does")

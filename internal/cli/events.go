@@ -20,8 +20,8 @@ import (
 
 // eventFilter says which events are wanted.
 type eventFilter struct {
-	namespace string // "" is every one
-	kind      string // "" is every kind that Slipway reconciles
+	namespace string   // "" is every one
+	kinds     []string // none is every kind that Slipway reconciles
 	name      string
 	types     []string
 }
@@ -36,7 +36,7 @@ func newEvents(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Show what happened to sources and Kustomizations",
-		Long: `Show the events of GitRepositories and Kustomizations, the oldest first: what was fetched and applied, what changed,
+		Long: `Show the events of sources and Kustomizations, the oldest first: what was fetched and applied, what changed,
 what failed and why. The cluster forgets events after an hour by default.`,
 		Example: `  slipway events -A
 
@@ -65,11 +65,14 @@ what failed and why. The cluster forgets events after an hour by default.`,
 		}
 		filter := eventFilter{types: types}
 		if about != "" {
-			k, name, err := kindAndName([]string{about})
+			sel, err := selectedOne([]string{about})
 			if err != nil {
 				return err
 			}
-			filter.kind, filter.name = k.name, name
+			for _, k := range sel.kinds {
+				filter.kinds = append(filter.kinds, k.name)
+			}
+			filter.name = sel.name
 		}
 		c, err := app.connect()
 		if err != nil {
@@ -107,7 +110,7 @@ func (f eventFilter) matches(e *corev1.Event) bool {
 	group := schema.FromAPIVersionAndKind(about.APIVersion, about.Kind).Group
 	ours := slices.ContainsFunc(kinds(), func(k kind) bool { return k.name == about.Kind && k.group == group })
 	return ours &&
-		(f.kind == "" || f.kind == about.Kind && f.name == about.Name) &&
+		(len(f.kinds) == 0 || slices.Contains(f.kinds, about.Kind) && f.name == about.Name) &&
 		(len(f.types) == 0 || slices.ContainsFunc(f.types, func(t string) bool { return strings.EqualFold(t, e.Type) }))
 }
 

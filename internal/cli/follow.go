@@ -25,7 +25,7 @@ func (a *App) follow(ctx context.Context, c *cluster, k kind, obj delivered, req
 		if end.message != last && end.message != "" {
 			last = end.message
 			if !end.final {
-				a.progressf("%s", oneLine(last))
+				a.waitf("%s", oneLine(last))
 			}
 		}
 		return end.final, nil

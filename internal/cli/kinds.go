@@ -26,17 +26,18 @@ type delivered interface {
 	GetConditions() []metav1.Condition
 }
 
-// kind is one of the kinds that Slipway reconciles, and what the verbs must know of it.
+// kind is one of the kinds that Slipway reconciles or reads from, and what the verbs must know of it.
 type kind struct {
 	name      string   // as in a manifest
 	group     string   // the API group
 	resource  string   // as in the API's addresses
-	words     []string // what people type for it; the first one is used in messages
+	sourceAs  string   // for those that others take files from: what the flux CLI has after "source"
+	words     []string // what people type for it: singular, plural, then short ones
 	newObject func() delivered
 	newList   func() client.ObjectList
-	suspended func(delivered) *bool // the field that suspends it
+	suspended func(delivered) *bool // the field that suspends it; nil: it can't be suspended, and nobody reconciles it
 	revision  func(delivered) string
-	handled   func(delivered) string // the last reconcile request that was answered
+	handled   func(delivered) string // the last reconcile request that was answered; nil with suspended
 }
 
 func kustomizationKind() kind {
@@ -58,13 +59,70 @@ func gitRepositoryKind() kind {
 		name:      sourcev1.GitRepositoryKind,
 		group:     sourcev1.GroupVersion.Group,
 		resource:  "gitrepositories",
-		words:     []string{"source", "sources", "gitrepository", "gitrepositories", "gitrepo", "git"},
+		sourceAs:  "git",
+		words:     []string{"gitrepository", "gitrepositories", "gitrepo", "git"},
 		newObject: func() delivered { return &sourcev1.GitRepository{} },
 		newList:   func() client.ObjectList { return &sourcev1.GitRepositoryList{} },
 		suspended: func(o delivered) *bool { return &o.(*sourcev1.GitRepository).Spec.Suspend },
 		revision:  func(o delivered) string { return artifactRevision(o.(*sourcev1.GitRepository).Status.Artifact) },
 		handled:   func(o delivered) string { return o.(*sourcev1.GitRepository).Status.LastHandledReconcileAt },
 	}
+}
+
+func ociRepositoryKind() kind {
+	return kind{
+		name:      sourcev1.OCIRepositoryKind,
+		group:     sourcev1.GroupVersion.Group,
+		resource:  "ocirepositories",
+		sourceAs:  "oci",
+		words:     []string{"ocirepository", "ocirepositories", "ocirepo", "oci"},
+		newObject: func() delivered { return &sourcev1.OCIRepository{} },
+		newList:   func() client.ObjectList { return &sourcev1.OCIRepositoryList{} },
+		suspended: func(o delivered) *bool { return &o.(*sourcev1.OCIRepository).Spec.Suspend },
+		revision:  func(o delivered) string { return artifactRevision(o.(*sourcev1.OCIRepository).Status.Artifact) },
+		handled:   func(o delivered) string { return o.(*sourcev1.OCIRepository).Status.LastHandledReconcileAt },
+	}
+}
+
+func bucketKind() kind {
+	return kind{
+		name:      sourcev1.BucketKind,
+		group:     sourcev1.GroupVersion.Group,
+		resource:  "buckets",
+		sourceAs:  "bucket",
+		words:     []string{"bucket", "buckets"},
+		newObject: func() delivered { return &sourcev1.Bucket{} },
+		newList:   func() client.ObjectList { return &sourcev1.BucketList{} },
+		suspended: func(o delivered) *bool { return &o.(*sourcev1.Bucket).Spec.Suspend },
+		revision:  func(o delivered) string { return artifactRevision(o.(*sourcev1.Bucket).Status.Artifact) },
+		handled:   func(o delivered) string { return o.(*sourcev1.Bucket).Status.LastHandledReconcileAt },
+	}
+}
+
+// externalArtifactKind is only looked at: whoever made the object fetches for it.
+func externalArtifactKind() kind {
+	return kind{
+		name:      sourcev1.ExternalArtifactKind,
+		group:     sourcev1.GroupVersion.Group,
+		resource:  "externalartifacts",
+		sourceAs:  "external",
+		words:     []string{"externalartifact", "externalartifacts", "external"},
+		newObject: func() delivered { return &sourcev1.ExternalArtifact{} },
+		newList:   func() client.ObjectList { return &sourcev1.ExternalArtifactList{} },
+		revision:  func(o delivered) string { return artifactRevision(o.(*sourcev1.ExternalArtifact).Status.Artifact) },
+	}
+}
+
+// isSuspended reports whether obj doesn't follow its source for now.
+func (k kind) isSuspended(obj delivered) bool { return k.suspended != nil && *k.suspended(obj) }
+
+// mayReconcile says what to do instead where nobody reconciles the kind.
+func (k kind) mayReconcile() error {
+	if k.suspended != nil {
+		return nil
+	}
+	return fmt.Errorf("a %s is written by another controller, and can't be reconciled, suspended or resumed here; "+
+		"reconcile the Kustomization that uses it, or what spec.sourceRef of it names", k.name)
 }
 
 func artifactRevision(artifact *meta.Artifact) string {
@@ -76,16 +134,22 @@ func artifactRevision(artifact *meta.Artifact) string {
 
 // list reads the objects of the kind, sorted by namespace and name as the API server returns them.
 func (k kind) list(ctx context.Context, c client.Reader, opts ...client.ListOption) ([]delivered, error) {
+	items, _, err := k.listAt(ctx, c, opts...)
+	return items, err
+}
+
+// listAt is list, with the resource version from which a watch goes on.
+func (k kind) listAt(ctx context.Context, c client.Reader, opts ...client.ListOption) ([]delivered, string, error) {
 	list := k.newList()
 	if err := c.List(ctx, list, opts...); err != nil {
-		return nil, fmt.Errorf("list %s: %w", k.words[1], err)
+		return nil, "", fmt.Errorf("list %s: %w", k.words[1], err)
 	}
 	var items []delivered
 	err := apimeta.EachListItem(list, func(obj runtime.Object) error {
 		items = append(items, obj.(delivered))
 		return nil
 	})
-	return items, err
+	return items, list.GetResourceVersion(), err
 }
 
 // stateSuspended is the state of an object of ours that doesn't follow Git for now.
@@ -131,7 +195,12 @@ func verdictOfDelivered(k kind, obj delivered) (health.State, string) {
 }
 
 // kinds lists what Slipway reconciles, sources first, as one thinks of the way from Git to the cluster.
-func kinds() []kind { return []kind{gitRepositoryKind(), kustomizationKind()} }
+func kinds() []kind { return append(sourceKinds(), kustomizationKind()) }
+
+// sourceKinds are those that others take files from.
+func sourceKinds() []kind {
+	return []kind{gitRepositoryKind(), ociRepositoryKind(), bucketKind(), externalArtifactKind()}
+}
 
 // kindNamed finds the kind that people mean by word.
 func kindNamed(word string) (kind, error) {
@@ -140,26 +209,20 @@ func kindNamed(word string) (kind, error) {
 			return k, nil
 		}
 	}
-	return kind{}, usagef("unknown kind %q: use source (gitrepository, gitrepo) or kustomization (ks)", word)
+	var known []string
+	for _, k := range kinds() {
+		known = append(known, k.words[0])
+	}
+	return kind{}, usagef("unknown kind %q: use source, or one of %s", word, strings.Join(known, ", "))
 }
 
-// kindAndName reads the arguments KIND NAME, KIND/NAME, or "source git NAME" as the flux CLI has it.
-func kindAndName(args []string) (kind, string, error) {
-	if len(args) == 1 {
-		word, name, ok := strings.Cut(args[0], "/")
-		if !ok {
-			return kind{}, "", usagef("name is missing: give KIND NAME, for example %q", args[0]+" shop")
-		}
-		args = []string{word, name}
+// kindOf finds the kind of a reference, such as spec.sourceRef.
+func kindOf(name string) (kind, bool) {
+	at := slices.IndexFunc(kinds(), func(k kind) bool { return k.name == name })
+	if at < 0 {
+		return kind{}, false
 	}
-	if len(args) == 3 && args[0] == "source" && args[1] == "git" {
-		args = []string{"source", args[2]}
-	}
-	if len(args) != 2 || args[1] == "" {
-		return kind{}, "", usagef("want KIND NAME, got %q", strings.Join(args, " "))
-	}
-	k, err := kindNamed(args[0])
-	return k, args[1], err
+	return kinds()[at], true
 }
 
 // get reads one object of the kind. Where it isn't there, the error names the others that are.

@@ -18,6 +18,15 @@ func labKubeconfig(name string) (string, error) {
 	return l.Kubeconfig(), nil
 }
 
+// labNames lists the labs of this machine, for completion.
+func labNames() []string {
+	names, err := lab.Names()
+	if err != nil {
+		return nil
+	}
+	return names
+}
+
 // labRegistry returns the address at which a lab takes images.
 func labRegistry(name string) (string, error) {
 	l, err := lab.Open(name)

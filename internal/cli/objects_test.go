@@ -27,7 +27,7 @@ func TestGet(t *testing.T) {
 	w.has(source("shop"), kustomization("shop", "shop"), failing)
 
 	got := w.slipway("get")
-	got.want(t, ExitDone, "source/shop", "kustomization/cart", "main@sha1:01234567", "False", "deploy/kustomization.yaml…")
+	got.want(t, ExitDone, "gitrepository/shop", "kustomization/cart", "main@sha1:01234567", "False", "deploy/kustomization.yaml…")
 	if lines := strings.Count(got.out, "\n"); lines != 4 {
 		t.Errorf("%d lines, want a header and three objects:\n%s", lines, got.out)
 	}

@@ -20,6 +20,7 @@ import (
 // The formats of -o.
 const (
 	formatTable = "table"
+	formatWide  = "wide"
 	formatJSON  = "json"
 	formatYAML  = "yaml"
 )

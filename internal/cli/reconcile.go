@@ -1,13 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
-	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -21,12 +21,15 @@ func newReconcile(app *App) *cobra.Command {
 		timeout    time.Duration
 	)
 	cmd := &cobra.Command{
-		Use:   "reconcile source|kustomization NAME",
+		Use:   "reconcile KIND NAME",
 		Short: "Fetch or apply now instead of at the next interval",
 		Long: `Ask the controller to fetch a source or to apply a Kustomization now, and follow it until it has done so.
 
 It ends with 0 when the object is ready, and with 1 and the controller's reason when it failed or when the
-timeout is over. A suspended object isn't reconciled; resume it first.`,
+timeout is over. A suspended object isn't reconciled; resume it first. What the controller says meanwhile goes to stderr.
+
+KIND is what 'slipway get' takes: kustomization (ks), gitrepository (git), ocirepository (oci), bucket, or source for
+the source of that name, of whichever kind.`,
 		Example: `  # Fetch the branch now
   slipway reconcile source shop
 
@@ -34,19 +37,20 @@ timeout is over. A suspended object isn't reconciled; resume it first.`,
   slipway reconcile kustomization shop --with-source
 
   # The flux CLI's way to say it works too
-  slipway reconcile source git shop`,
+  slipway reconcile source git shop
+  slipway reconcile source oci manifests`,
 		Args:              cobra.RangeArgs(1, 3),
-		ValidArgsFunction: completeArgs(app, "source\ta GitRepository", "kustomization\ta Kustomization"),
+		ValidArgsFunction: completeSelection(app),
 	}
 	cmd.Flags().BoolVar(&withSource, "with-source", false, "reconcile the Kustomization's source first")
 	cmd.Flags().DurationVar(&timeout, "timeout", reconcilePatience, "how long to wait for the controller")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		k, name, err := kindAndName(args)
+		sel, err := selectedOne(args)
 		if err != nil {
 			return err
 		}
-		if withSource && k.name != kustomizev1.KustomizationKind {
-			return usagef("--with-source is for Kustomizations only: a %s is a source itself", k.name)
+		if withSource && sel.kinds[0].sourceAs != "" {
+			return usagef("--with-source is for Kustomizations only: a %s is a source itself", sel.kinds[0].name)
 		}
 		c, err := app.connect()
 		if err != nil {
@@ -55,11 +59,15 @@ timeout is over. A suspended object isn't reconciled; resume it first.`,
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()
 		if withSource {
-			if err := app.reconcileSourceOf(ctx, c, c.namespace, name); err != nil {
+			if err := app.reconcileSourceOf(ctx, c, c.namespace, sel.name); err != nil {
 				return err
 			}
 		}
-		return app.reconcile(ctx, c, k, c.namespace, name)
+		k, obj, err := c.find(ctx, sel)
+		if err != nil {
+			return err
+		}
+		return app.reconcile(ctx, c, k, obj)
 	}
 	return cmd
 }
@@ -71,26 +79,26 @@ func (a *App) reconcileSourceOf(ctx context.Context, c *cluster, namespace, name
 		return err
 	}
 	ref := obj.(*kustomizev1.Kustomization).Spec.SourceRef
-	if ref.Kind != sourcev1.GitRepositoryKind {
-		return fmt.Errorf("the source of Kustomization %q is a %s; --with-source works for a GitRepository only", name, ref.Kind)
+	k, ok := kindOf(ref.Kind)
+	if !ok {
+		return fmt.Errorf("the source of Kustomization %q is a %s, which nobody here knows; reconcile it with the tool that made it", name, ref.Kind)
 	}
-	if ref.Namespace != "" {
-		namespace = ref.Namespace
+	if obj, err = c.get(ctx, k, cmp.Or(ref.Namespace, namespace), ref.Name); err != nil {
+		return err
 	}
-	return a.reconcile(ctx, c, gitRepositoryKind(), namespace, ref.Name)
+	return a.reconcile(ctx, c, k, obj)
 }
 
 // reconcile requests a reconciliation of one object and follows it to its end.
-func (a *App) reconcile(ctx context.Context, c *cluster, k kind, namespace, name string) error {
-	obj, err := c.get(ctx, k, namespace, name)
-	if err != nil {
+func (a *App) reconcile(ctx context.Context, c *cluster, k kind, obj delivered) error {
+	if err := k.mayReconcile(); err != nil {
 		return err
 	}
-	if *k.suspended(obj) {
+	if k.isSuspended(obj) {
 		return fmt.Errorf("%s %q is suspended; resume it with 'slipway resume %s %s -n %s'",
-			k.name, name, k.words[0], name, namespace)
+			k.name, obj.GetName(), k.words[0], obj.GetName(), obj.GetNamespace())
 	}
-	a.progressf("asking for %s %s/%s", k.name, namespace, name)
+	a.waitf("asking for %s %s/%s", k.name, obj.GetNamespace(), obj.GetName())
 	request, err := a.request(ctx, c, obj, func() {})
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ func TestReconcileWithSourceFetchesFirst(t *testing.T) {
 		mu    sync.Mutex
 		order []string
 	)
-	for _, k := range kinds() {
+	for _, k := range []kind{gitRepositoryKind(), kustomizationKind()} {
 		w.answering(k, func(obj delivered) []metav1.Condition {
 			mu.Lock()
 			defer mu.Unlock()

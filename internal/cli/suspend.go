@@ -12,7 +12,7 @@ import (
 func newSuspend(app *App) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use:   "suspend source|kustomization NAME",
+		Use:   "suspend KIND NAME",
 		Short: "Stop following Git for an object, and leave what runs alone",
 		Long: `Set spec.suspend of a source or a Kustomization: the controller fetches and applies nothing for it any more, and
 corrects no drift, until it is resumed. What runs in the cluster stays as it is.`,
@@ -21,7 +21,7 @@ corrects no drift, until it is resumed. What runs in the cluster stays as it is.
   # All Kustomizations of the namespace
   slipway suspend ks --all -n team-a`,
 		Args:              cobra.RangeArgs(1, 3),
-		ValidArgsFunction: completeArgs(app, "source\ta GitRepository", "kustomization\ta Kustomization"),
+		ValidArgsFunction: completeSelection(app),
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "suspend all of the kind in the namespace")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -39,7 +39,7 @@ func newResume(app *App) *cobra.Command {
 		timeout time.Duration
 	)
 	cmd := &cobra.Command{
-		Use:   "resume source|kustomization NAME",
+		Use:   "resume KIND NAME",
 		Short: "Follow Git again for a suspended object",
 		Long: `Unset spec.suspend of a source or a Kustomization, ask the controller to reconcile it, and follow it until it has
 done so.`,
@@ -48,7 +48,7 @@ done so.`,
   # All sources of the namespace, without waiting
   slipway resume source --all --no-wait`,
 		Args:              cobra.RangeArgs(1, 3),
-		ValidArgsFunction: completeArgs(app, "source\ta GitRepository", "kustomization\ta Kustomization"),
+		ValidArgsFunction: completeSelection(app),
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "resume all of the kind in the namespace")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "don't wait for the controller")
@@ -67,43 +67,51 @@ done so.`,
 func (a *App) eachChosen(
 	ctx context.Context, args []string, all bool, do func(context.Context, *cluster, kind, delivered) error,
 ) error {
-	var (
-		k    kind
-		name string
-		err  error
-	)
-	if all {
-		if len(args) != 1 {
-			return usagef("--all takes the kind alone, without a name")
-		}
-		k, err = kindNamed(args[0])
-	} else {
-		k, name, err = kindAndName(args)
-	}
-	if err != nil {
+	sel, err := selected(args)
+	switch {
+	case err != nil:
 		return err
+	case all && sel.name != "":
+		return usagef("--all takes the kind alone, without a name")
+	case !all && sel.name == "":
+		return errNoName(args)
+	}
+	if len(sel.kinds) == 1 {
+		if err := sel.kinds[0].mayReconcile(); err != nil {
+			return err
+		}
 	}
 	c, err := a.connect()
 	if err != nil {
 		return err
 	}
-	found, err := c.collect(ctx, []kind{k}, name, false)
+	found, err := c.collect(ctx, sel, false)
 	if err != nil {
 		return err
 	}
-	for _, obj := range found[0].items {
-		if err := do(ctx, c, k, obj); err != nil {
+	count := 0
+	for _, part := range found {
+		if all && part.suspended == nil {
+			continue
+		}
+		if err := part.mayReconcile(); err != nil {
 			return err
 		}
+		for _, obj := range part.items {
+			if err := do(ctx, c, part.kind, obj); err != nil {
+				return err
+			}
+			count++
+		}
 	}
-	if len(found[0].items) == 0 {
-		a.warnf("namespace %q has no %s", c.namespace, k.words[1])
+	if count == 0 {
+		a.warnf("namespace %q has no %s", c.namespace, sel.words())
 	}
 	return nil
 }
 
 func (a *App) suspend(ctx context.Context, c *cluster, k kind, obj delivered) error {
-	if *k.suspended(obj) {
+	if k.isSuspended(obj) {
 		a.donef("%s %s/%s is suspended already", k.name, obj.GetNamespace(), obj.GetName())
 		return nil
 	}
@@ -117,7 +125,7 @@ func (a *App) suspend(ctx context.Context, c *cluster, k kind, obj delivered) er
 }
 
 func (a *App) resume(ctx context.Context, c *cluster, k kind, obj delivered, wait bool) error {
-	if !*k.suspended(obj) {
+	if !k.isSuspended(obj) {
 		a.donef("%s %s/%s isn't suspended", k.name, obj.GetNamespace(), obj.GetName())
 		return nil
 	}

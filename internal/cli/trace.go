@@ -146,28 +146,62 @@ func (c *cluster) traceKustomization(ctx context.Context, namespace, name string
 		ref.Namespace = namespace
 	}
 	found.Source = &tracedSource{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, Ready: "Unknown", State: health.Unknown}
-	if ref.Kind != sourcev1.GitRepositoryKind {
-		return nil
-	}
-	return c.traceGit(ctx, found.Source)
+	return c.traceSource(ctx, found.Source)
 }
 
-func (c *cluster) traceGit(ctx context.Context, source *tracedSource) error {
-	var repo sourcev1.GitRepository
-	err := c.Get(ctx, client.ObjectKey{Namespace: source.Namespace, Name: source.Name}, &repo)
-	if apierrors.IsNotFound(err) {
+// traceSource fills in what is known of a source, of whichever kind.
+func (c *cluster) traceSource(ctx context.Context, source *tracedSource) error {
+	k, ok := kindOf(source.Kind)
+	if !ok || k.sourceAs == "" {
+		return nil
+	}
+	obj := k.newObject()
+	err := c.Get(ctx, client.ObjectKey{Namespace: source.Namespace, Name: source.Name}, obj)
+	if apierrors.IsNotFound(err) || apimeta.IsNoMatchError(err) {
 		source.Ready, source.State, source.Message = "False", stateMissing, "not in the cluster"
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read GitRepository %s/%s: %w", source.Namespace, source.Name, err)
+		return fmt.Errorf("read %s %s/%s: %w", k.name, source.Namespace, source.Name, err)
 	}
-	source.URL = withoutUser(repo.Spec.URL)
-	source.Ref = describeRef(repo.Spec.Reference)
-	source.Revision = artifactRevision(repo.Status.Artifact)
-	source.Ready = readyStatus(repo.GetConditions())
-	source.State, source.Message = verdictOfDelivered(gitRepositoryKind(), &repo)
+	source.URL, source.Ref = whereFrom(obj)
+	source.Revision = k.revision(obj)
+	source.Ready = readyStatus(obj.GetConditions())
+	source.State, source.Message = verdictOfDelivered(k, obj)
 	return nil
+}
+
+// whereFrom says where a source takes its files from, and which of them it follows.
+func whereFrom(obj delivered) (address, ref string) {
+	switch o := obj.(type) {
+	case *sourcev1.GitRepository:
+		return withoutUser(o.Spec.URL), describeRef(o.Spec.Reference)
+	case *sourcev1.OCIRepository:
+		return withoutUser(o.Spec.URL), describeOCIRef(o.Spec.Reference)
+	case *sourcev1.Bucket:
+		return o.Spec.Endpoint + "/" + o.Spec.BucketName, o.Spec.Prefix
+	case *sourcev1.ExternalArtifact:
+		if from := o.Spec.SourceRef; from != nil {
+			return from.Kind + "/" + from.Name, ""
+		}
+	}
+	return "", ""
+}
+
+// describeOCIRef says which image is followed; the order is the one in which the fields win.
+func describeOCIRef(ref *sourcev1.OCIRepositoryRef) string {
+	switch {
+	case ref == nil:
+		return "tag latest"
+	case ref.Digest != "":
+		return "digest " + ref.Digest
+	case ref.SemVer != "":
+		return "semver " + ref.SemVer
+	case ref.Tag != "":
+		return "tag " + ref.Tag
+	default:
+		return "tag latest"
+	}
 }
 
 func readyStatus(conditions []metav1.Condition) string {

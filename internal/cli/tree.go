@@ -59,7 +59,7 @@ An object that the inventory names but the cluster doesn't have is Missing.`,
 		Example: `  slipway tree kustomization shop
   slipway tree ks apps -n team-a -o json`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeArgs(app, "kustomization"),
+		ValidArgsFunction: completeOne(app, kustomizationKind()),
 	}
 	out := addOutputFlag(cmd, "tree", formatJSON, formatYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
