@@ -29,6 +29,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/delivery"
+	"github.com/slipway-dev/slipway/internal/delivery/sources"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
@@ -55,9 +56,10 @@ type Options struct {
 	// AllowFile serves file:// URLs of Git repositories: for a lab, never for a shared cluster.
 	AllowFile bool
 
-	Kustomizations  delivery.KustomizationOptions
-	GitRepositories delivery.GitRepositoryOptions
-	Log             logr.Logger
+	Kustomizations delivery.KustomizationOptions
+	// Sources are bounds of sources. What the agent itself provides in them is set by Run.
+	Sources sources.Options
+	Log     logr.Logger
 }
 
 // fieldManager is the one that Flux's kustomize-controller applies with: with the same name an object changes hands without one field
@@ -193,14 +195,14 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Opti
 		gitOptions = append(gitOptions, source.AllowFile())
 	}
 	git := source.NewGit(store, gitOptions...)
-	gitOpts := opts.GitRepositories
-	gitOpts.Advertise, gitOpts.Stored = opts.Advertise, kustomizations.SourceStored
-	repositories, err := delivery.SetupGitRepository(ctx, mgr, git, store, sourceEvents, gitOpts)
+	sourceOpts := opts.Sources
+	sourceOpts.Store, sourceOpts.Events, sourceOpts.Advertise, sourceOpts.Stored = store, sourceEvents, opts.Advertise, kustomizations.SourceStored
+	fetchers, err := sources.SetUp(ctx, mgr, sourceOpts, sources.GitRepositories(git, mgr.GetAPIReader(), opts.Sources.Limits))
 	if err != nil {
 		return err
 	}
 	definitions := func(ctx context.Context) error { return clients.WatchDefinitions(ctx, kustomizations.KindsChanged) }
-	for _, r := range []manager.Runnable{leading(definitions), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, repositories.Wait, git.Close)), artifacts(opts.ArtifactAddress, store)} {
+	for _, r := range []manager.Runnable{leading(definitions), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, fetchers.Wait, git.Close)), artifacts(opts.ArtifactAddress, store)} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("register: %w", err)
 		}

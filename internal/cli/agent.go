@@ -25,7 +25,7 @@ type agentFlags struct {
 
 	allNamespaces bool
 	selector      string
-	sourceLimits     map[string]int64
+	sourceLimits  map[string]int64
 	logLevel      string
 	logEncoding   string
 }
@@ -118,7 +118,7 @@ func (a *App) runAgent(cmd *cobra.Command, f *agentFlags) error {
 	if f.Selector, err = labels.Parse(f.selector); err != nil {
 		return usagef("--watch-label-selector: %w", err)
 	}
-	if f.GitRepositories.Limits, err = gitsource.ParseLimits(f.sourceLimits); err != nil {
+	if f.Sources.Limits, err = gitsource.ParseLimits(f.sourceLimits); err != nil {
 		return usagef("--source-limits: %w", err)
 	}
 	if f.DataDir == "" {

@@ -9,17 +9,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func TestIntervalsHaveALowerBound(t *testing.T) {
+func TestRetriesHaveALowerBound(t *testing.T) {
 	obj := &kustomizev1.Kustomization{}
 	obj.Spec.RetryInterval = &metav1.Duration{Duration: time.Millisecond}
 	if got := retryInterval(obj); got < minRetry {
 		t.Errorf("a failure is tried again after %s: a typing error keeps everybody busy", got)
-	}
-	if got := interval(time.Millisecond); got < minInterval {
-		t.Errorf("a source is polled every %s", got)
-	}
-	if got := interval(time.Hour); got != time.Hour {
-		t.Errorf("an hour became %s", got)
 	}
 }
 

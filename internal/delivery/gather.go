@@ -2,13 +2,13 @@ package delivery
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -25,7 +25,7 @@ func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds 
 	f.generation = p.generation != t.obj.Generation
 	f.revision = p.revision != t.in.artifact.Revision
 	f.content = p.artifact != t.in.artifact.Digest && !p.reads.Same(t.in.snapshot)
-	f.interval = !now.Before(p.looked.Add(interval(t.obj.Spec.Interval.Duration)))
+	f.interval = !now.Before(p.looked.Add(wake.Interval(t.obj.Spec.Interval.Duration)))
 	f.retry = p.failed && (kinds || !now.Before(p.ended.Add(retryInterval(t.obj))))
 	f.sweep = !now.Before(p.ended.Add(t.opts.Sweep))
 	t.verify = f.sweep
@@ -62,14 +62,14 @@ func (t *task) again() ctrl.Result {
 	if p == nil {
 		return ctrl.Result{}
 	}
-	next := p.ended.Add(spread(t.opts.Sweep))
+	next := p.ended.Add(wake.Spread(t.opts.Sweep))
 	sooner := func(at time.Time) {
 		if at.Before(next) {
 			next = at
 		}
 	}
 	if pb := t.obj.Spec.PostBuild; p.unwatched || pb != nil && len(pb.SubstituteFrom) > 0 {
-		sooner(p.looked.Add(spread(interval(t.obj.Spec.Interval.Duration))))
+		sooner(p.looked.Add(wake.Spread(wake.Interval(t.obj.Spec.Interval.Duration))))
 	}
 	if !t.truce.IsZero() {
 		sooner(t.truce)
@@ -92,13 +92,8 @@ func (t *task) again() ctrl.Result {
 	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Millisecond)}
 }
 
-// The shortest pauses, whatever a spec says: a typing error must not keep the agent, a Git server and the API server busy.
-const (
-	minInterval = time.Second
-	minRetry    = 5 * time.Second
-)
-
-func interval(d time.Duration) time.Duration { return max(d, minInterval) }
+// minRetry is the shortest pause after a failure, whatever a spec says: a typing error must not keep the agent and the API server busy.
+const minRetry = 5 * time.Second
 
 func retryInterval(obj *kustomizev1.Kustomization) time.Duration {
 	return max(obj.GetRetryInterval(), minRetry)
@@ -109,9 +104,4 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// spread adds up to a tenth, so that what began together does not come back together.
-func spread(d time.Duration) time.Duration {
-	return d + time.Duration(rand.Int64N(int64(d)/10+1)) //nolint:gosec // no secret depends on it
 }

@@ -150,7 +150,7 @@ func TestImpossibleReferenceIsStalled(t *testing.T) {
 
 func TestLimitIsNamed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *agent.Options) { o.GitRepositories.Limits.MaxFiles = 2 })
+	w := newWorld(t, func(o *agent.Options) { o.Sources.Limits.MaxFiles = 2 })
 	w.commit(map[string]string{"a.yaml": configMapFile("a", "1"), "b.yaml": configMapFile("b", "1"), "c.yaml": configMapFile("c", "1")})
 	if message := w.notFetched(w.source(), "LimitExceeded"); !strings.Contains(message, "MaxFiles=2") || !strings.Contains(message, "spec.ignore") {
 		t.Errorf("the message must name the limit and what to do: %q", message)

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
 )
@@ -64,7 +65,7 @@ type KustomizationReconciler struct {
 	builder   builder
 	local     *target
 	memory    *memory
-	queue     *wakeQueue
+	queue     *wake.Queue
 	opts      KustomizationOptions
 }
 

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -40,31 +39,5 @@ func TestMemoryWakesThoseConcerned(t *testing.T) {
 	m.forget(b)
 	if len(m.byRef)+len(m.refs)+len(m.entries) != 0 {
 		t.Errorf("something is left of the forgotten: %v %v %v", m.byRef, m.refs, m.entries)
-	}
-}
-
-func TestPollsKeepTheNewest(t *testing.T) {
-	p, key, other := newPolls(), types.NamespacedName{Name: "repo"}, types.NamespacedName{Name: "other"}
-	if !p.keep(key, "one") || p.keep(key, "one") || !p.keep(key, "two") {
-		t.Error("only another digest is news")
-	}
-	if got := p.newest(key); got != "two" {
-		t.Errorf("newest is %q", got)
-	}
-	p.keep(other, "three")
-	p.forget(key)
-	if got := p.digests(); len(got) != 1 || got[0] != "three" {
-		t.Errorf("kept %v, want what the other source has", got)
-	}
-}
-
-func TestBackoffGrowsAndStops(t *testing.T) {
-	last := time.Duration(0)
-	for n := 1; n < 100; n++ {
-		pause := backoff(n)
-		if pause < last || pause <= 0 || pause > 10*time.Minute {
-			t.Fatalf("pause %s after %d failures, %s before", pause, n, last)
-		}
-		last = pause
 	}
 }

@@ -2,14 +2,11 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
-	"github.com/go-logr/logr"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -195,19 +192,5 @@ func (t *task) event(reason, message string, warning bool) {
 			details["originRevision"] = origin
 		}
 	}
-	report(t.log, warning, reason, message, details)
-	t.events.Event(t.obj, details, warning, reason, message)
-}
-
-// report logs what an event tells, in the words of the event.
-func report(log logr.Logger, warning bool, reason, message string, details map[string]string) {
-	values := []any{"reason", reason}
-	for _, key := range slices.Sorted(maps.Keys(details)) {
-		values = append(values, key, details[key])
-	}
-	if warning {
-		log.Error(errors.New(message), "Reconciliation failed", values...)
-		return
-	}
-	log.Info(message, values...)
+	t.events.Tell(t.log, t.obj, details, warning, reason, message)
 }

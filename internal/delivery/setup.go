@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
 )
@@ -50,7 +51,7 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 	r := &KustomizationReconciler{
 		client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: parts.Events,
 		snapshots: parts.Store, builder: parts.Builder, local: &target{clients: parts.Clients, applier: parts.Engine, watcher: parts.Pool},
-		memory: newMemory(), queue: &wakeQueue{}, opts: opts,
+		memory: newMemory(), queue: &wake.Queue{}, opts: opts,
 	}
 	for index, fn := range map[string]client.IndexerFunc{bySource: indexSource, byDependency: indexDependencies} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &kustomizev1.Kustomization{}, index, fn); err != nil {
@@ -59,10 +60,10 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 	}
 	parts.Pool.Subscribe(r.observed)
 	err := ctrl.NewControllerManagedBy(mgr).
-		For(&kustomizev1.Kustomization{}, ctrlbuilder.WithPredicates(specOrRequest())).
+		For(&kustomizev1.Kustomization{}, ctrlbuilder.WithPredicates(wake.SpecOrRequest())).
 		Watches(&kustomizev1.Kustomization{}, r.dependencyHandler()).
-		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.sourceChanged), ctrlbuilder.WithPredicates(artifactMoved())).
-		WatchesRawSource(r.queue.source()).
+		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.sourceChanged), ctrlbuilder.WithPredicates(wake.ArtifactMoved())).
+		WatchesRawSource(r.queue.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrent}).
 		Complete(r)
 	if err != nil {

@@ -2,8 +2,6 @@ package delivery
 
 import (
 	"context"
-	"maps"
-	"sync"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
@@ -15,9 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 )
@@ -28,44 +24,18 @@ const (
 	byDependency = "slipway.dev/dependency"
 )
 
-// wakeQueue lets what is not a watch of controller-runtime wake an object.
-type wakeQueue struct {
-	mu    sync.Mutex
-	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
-}
-
-func (w *wakeQueue) source() source.Source {
-	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.queue = queue
-		return nil
-	})
-}
-
-func (w *wakeQueue) wake(keys ...types.NamespacedName) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.queue == nil {
-		return // not started: everything is looked at then
-	}
-	for _, key := range keys {
-		w.queue.Add(reconcile.Request{NamespacedName: key})
-	}
-}
-
 // observed wakes those whom a change in the cluster concerns.
 func (r *KustomizationReconciler) observed(e observe.Event) {
-	r.queue.wake(r.memory.touch(e.Ref)...)
+	r.queue.Wake(r.memory.touch(e.Ref)...)
 }
 
 // KindsChanged wakes the Kustomizations that could not be applied because the cluster did not serve a kind.
-func (r *KustomizationReconciler) KindsChanged(string) { r.queue.wake(r.memory.kindsChanged()...) }
+func (r *KustomizationReconciler) KindsChanged(string) { r.queue.Wake(r.memory.kindsChanged()...) }
 
 // SourceStored wakes the Kustomizations of a source whose artifact was fetched again without a change of its status.
 func (r *KustomizationReconciler) SourceStored(ctx context.Context, kind string, key types.NamespacedName) {
 	for _, req := range r.bySource(ctx, kind, key) {
-		r.queue.wake(req.NamespacedName)
+		r.queue.Wake(req.NamespacedName)
 	}
 }
 
@@ -102,25 +72,6 @@ func indexDependencies(obj client.Object) []string {
 		keys = append(keys, key.String())
 	}
 	return keys
-}
-
-// specOrRequest lets through what a person did: a new spec, a request, a deletion, and labels and annotations, which readyExpr reads and
-// which hold modes.
-func specOrRequest() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
-			!maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()) ||
-			!maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) ||
-			e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
-	}}
-}
-
-// artifactMoved lets through sources whose artifact is another one.
-func artifactMoved() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		was, is := e.ObjectOld.(*sourcev1.GitRepository).GetArtifact(), e.ObjectNew.(*sourcev1.GitRepository).GetArtifact()
-		return is != nil && (was == nil || was.Digest != is.Digest || was.Revision != is.Revision)
-	}}
 }
 
 // readiness is what dependents without a readyExpr see of a Kustomization.

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,6 +93,20 @@ func (r *Recorder) Event(obj client.Object, details map[string]string, warning b
 	default:
 		klog.InfoS("Event dropped: too many are waiting for the API server", "object", klog.KObj(obj), "reason", reason)
 	}
+}
+
+// Tell records an event, and logs what it tells in the same words.
+func (r *Recorder) Tell(log logr.Logger, obj client.Object, details map[string]string, warning bool, reason, message string) {
+	values := []any{"reason", reason}
+	for _, key := range slices.Sorted(maps.Keys(details)) {
+		values = append(values, key, details[key])
+	}
+	if warning {
+		log.Error(errors.New(message), "Reconciliation failed", values...)
+	} else {
+		log.Info(message, values...)
+	}
+	r.Event(obj, details, warning, reason, message)
 }
 
 func (r *Recorder) event(obj client.Object, eventType, reason, message string, details map[string]string) (*corev1.Event, error) {

@@ -7,9 +7,9 @@ import (
 )
 
 // ArtifactPath is where Handler serves a snapshot, relative to its root:
-// gitrepository/NAMESPACE/NAME/<64 hex>.tar.gz.
-func ArtifactPath(namespace, name, digest string) string {
-	return fmt.Sprintf("gitrepository/%s/%s/%s.tar.gz", namespace, name, strings.TrimPrefix(digest, "sha256:"))
+// KIND/NAMESPACE/NAME/<64 hex>.tar.gz, with the kind in lower case.
+func ArtifactPath(kind, namespace, name, digest string) string {
+	return fmt.Sprintf("%s/%s/%s/%s.tar.gz", strings.ToLower(kind), namespace, name, strings.TrimPrefix(digest, "sha256:"))
 }
 
 // Handler serves the snapshots of a store as tar.gz, for Flux's own controllers
@@ -17,7 +17,7 @@ func ArtifactPath(namespace, name, digest string) string {
 // the door: who doesn't know it finds nothing, and nothing is listed.
 func Handler(store *Store) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /gitrepository/{namespace}/{name}/{file}", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /{kind}/{namespace}/{name}/{file}", func(w http.ResponseWriter, r *http.Request) {
 		name, ok := strings.CutSuffix(r.PathValue("file"), ".tar.gz")
 		if !ok {
 			http.NotFound(w, r)

@@ -269,7 +269,7 @@ func TestHandler(t *testing.T) {
 	snap := local(t, g, r, func() { r.write("a", "a") })
 	s := httptest.NewServer(source.Handler(store))
 	t.Cleanup(s.Close)
-	path := "/" + source.ArtifactPath("team", "shop", snap.Digest())
+	path := "/" + source.ArtifactPath("GitRepository", "team", "shop", snap.Digest())
 	cases := map[string]struct {
 		method, path, match string
 		want, size          int

@@ -165,7 +165,7 @@ func TestDamagedArchiveIsNotServedAsWhole(t *testing.T) {
 	for _, f := range files(t, filepath.Join(dir, "blobs")) {
 		must(t, os.WriteFile(f, []byte("evil"), 0o600))
 	}
-	resp, err := s.Client().Get(s.URL + "/" + source.ArtifactPath("a", "b", snap.Digest()))
+	resp, err := s.Client().Get(s.URL + "/" + source.ArtifactPath("GitRepository", "a", "b", snap.Digest()))
 	if err == nil {
 		_, err = io.ReadAll(resp.Body)
 		_ = resp.Body.Close()

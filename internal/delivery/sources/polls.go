@@ -1,4 +1,4 @@
-package delivery
+package sources
 
 import (
 	"maps"
@@ -23,10 +23,12 @@ type polls struct {
 	all map[types.NamespacedName]*poll
 	// kept are the digests of the snapshots that are in the store for a source.
 	kept map[types.NamespacedName]string
+	// wanted are those to fetch at once.
+	wanted map[types.NamespacedName]bool
 }
 
 func newPolls() *polls {
-	return &polls{all: map[types.NamespacedName]*poll{}, kept: map[types.NamespacedName]string{}}
+	return &polls{all: map[types.NamespacedName]*poll{}, kept: map[types.NamespacedName]string{}, wanted: map[types.NamespacedName]bool{}}
 }
 
 func (p *polls) of(key types.NamespacedName) *poll {
@@ -43,6 +45,30 @@ func (p *polls) forget(key types.NamespacedName) {
 	defer p.mu.Unlock()
 	delete(p.all, key)
 	delete(p.kept, key)
+	delete(p.wanted, key)
+}
+
+// hurry has the next reconcile of key fetch at once.
+func (p *polls) hurry(key types.NamespacedName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all[key] != nil { // else it is new, or doesn't exist
+		p.wanted[key] = true
+	}
+}
+
+// hurried tells whether that was asked for since the last fetch of key began.
+func (p *polls) hurried(key types.NamespacedName) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wanted[key]
+}
+
+// begun notes that a fetch of key begins.
+func (p *polls) begun(key types.NamespacedName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.wanted, key)
 }
 
 // keep notes that digest is in the store for key, and tells whether that is news.
@@ -68,14 +94,4 @@ func (p *polls) digests() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Collect(maps.Values(p.kept))
-}
-
-const (
-	firstPause = 2 * time.Second
-	mostPauses = 8 // doublings after which the pause grows no further: about eight minutes
-)
-
-// backoff is the pause after so many failures in a row; the interval bounds it.
-func backoff(failures int) time.Duration {
-	return firstPause << min(failures-1, mostPauses)
 }

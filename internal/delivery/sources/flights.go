@@ -1,0 +1,98 @@
+package sources
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// landed is how a fetch ended.
+type landed[T object] struct {
+	generation int64  // of the spec that it was made for
+	token      string // of the request that was pending when it began
+	got        fetched[T]
+	err        error
+}
+
+// gates admit so many fetches of a namespace at once, of all kinds together.
+type gates struct {
+	wg    sync.WaitGroup
+	width int
+
+	mu     sync.Mutex
+	spaces map[string]chan struct{}
+}
+
+func newGates(perNamespace int) *gates {
+	return &gates{width: perNamespace, spaces: map[string]chan struct{}{}}
+}
+
+func (g *gates) of(namespace string) chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.spaces[namespace] == nil {
+		g.spaces[namespace] = make(chan struct{}, g.width)
+	}
+	return g.spaces[namespace]
+}
+
+// wait returns when all who went through have come back.
+func (g *gates) wait() { g.wg.Wait() }
+
+// flights are the fetches of one kind that are under way, one per source at most. They hold no worker: a server that doesn't answer
+// keeps nobody waiting but the namespace that named it.
+type flights[T object] struct {
+	ctx   context.Context //nolint:containedctx // the life of the agent, which fetches end with
+	gates *gates
+
+	mu    sync.Mutex
+	away  map[types.NamespacedName]bool
+	ended map[types.NamespacedName]*landed[T]
+}
+
+func newFlights[T object](ctx context.Context, gates *gates) *flights[T] {
+	return &flights[T]{ctx: ctx, gates: gates, away: map[types.NamespacedName]bool{}, ended: map[types.NamespacedName]*landed[T]{}}
+}
+
+// busy tells whether a fetch of key is under way.
+func (f *flights[T]) busy(key types.NamespacedName) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.away[key]
+}
+
+// take returns how the fetch of key ended, once; nil if none has.
+func (f *flights[T]) take(key types.NamespacedName) *landed[T] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end := f.ended[key]
+	delete(f.ended, key)
+	return end
+}
+
+// start runs fly, when the namespace has a place free, and calls done when its end can be taken.
+func (f *flights[T]) start(key types.NamespacedName, fly func(context.Context) *landed[T], done func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.away[key] || f.ctx.Err() != nil {
+		return
+	}
+	gate := f.gates.of(key.Namespace)
+	f.away[key] = true
+	f.gates.wg.Go(func() {
+		var end *landed[T]
+		select {
+		case gate <- struct{}{}:
+			end = fly(f.ctx)
+			<-gate
+		case <-f.ctx.Done():
+			end = &landed[T]{err: f.ctx.Err()}
+		}
+		f.mu.Lock()
+		delete(f.away, key)
+		f.ended[key] = end
+		f.mu.Unlock()
+		done()
+	})
+}

@@ -1,0 +1,78 @@
+package sources
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+
+	"github.com/slipway-dev/slipway/internal/delivery/wake"
+)
+
+// Kind is one kind of source that is served, such as what [GitRepositories] returns.
+type Kind interface {
+	// Name is the kind's, such as GitRepository.
+	Name() string
+
+	setUp(mgr ctrl.Manager, shared *shared) error
+	// artifacts are the digests that the objects of the kind have in their statuses.
+	artifacts(ctx context.Context) ([]string, error)
+	// hurry fetches the source at once, whatever its interval.
+	hurry(key types.NamespacedName)
+}
+
+// kindOf makes a kind out of what is special about it.
+func kindOf[T object](d driver[T]) Kind {
+	return &reconciler[T]{driver: d, kind: d.traits().kind, polls: newPolls(), queue: &wake.Queue{}}
+}
+
+// Name implements Kind.
+func (r *reconciler[T]) Name() string { return r.kind }
+
+// setUp registers the reconciler with mgr.
+func (r *reconciler[T]) setUp(mgr ctrl.Manager, s *shared) error {
+	r.shared, r.flights = s, newFlights[T](s.ctx, s.gates)
+	// Known to the cache before anything runs: a collection must see the objects of all kinds.
+	if _, err := mgr.GetCache().GetInformer(s.ctx, r.driver.object(), cache.BlockUntilSynced(false)); err != nil {
+		return fmt.Errorf("watch %ss: %w", r.kind, err)
+	}
+	err := ctrl.NewControllerManagedBy(mgr).
+		For(r.driver.object(), ctrlbuilder.WithPredicates(wake.SpecOrRequest())).
+		WatchesRawSource(r.queue.Source()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("set up the %s controller: %w", r.kind, err)
+	}
+	return nil
+}
+
+// workers is how many sources of one kind are looked at at once. None of them waits for a server.
+const workers = 4
+
+func (r *reconciler[T]) artifacts(ctx context.Context) ([]string, error) {
+	list := r.driver.list()
+	if err := r.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list %ss: %w", r.kind, err)
+	}
+	digests := r.polls.digests()
+	err := meta.EachListItem(list, func(item runtime.Object) error {
+		if artifact := item.(T).GetArtifact(); artifact != nil {
+			digests = append(digests, artifact.Digest)
+		}
+		return nil
+	})
+	return digests, err
+}
+
+func (r *reconciler[T]) hurry(key types.NamespacedName) {
+	r.polls.hurry(key)
+	r.queue.Wake(key)
+}
