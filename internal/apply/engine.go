@@ -42,6 +42,8 @@ type Options struct {
 	Force bool
 	// Identity is as whom requests are made.
 	Identity kube.Identity
+	// Ignore are the fields that others may change.
+	Ignore *Ignore
 	// Manager is the field manager. Default: DefaultManager.
 	Manager string
 	// Verify sends every object to the API server, whatever is remembered of it.

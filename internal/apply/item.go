@@ -25,6 +25,13 @@ type item struct {
 	body    []byte
 	desired [32]byte
 
+	// ignored are the fields that others may change. whole is the body with all of them, which a new object gets; body is what fits the
+	// object as it is at liveVersion, "" where there is none. kept says that values of the cluster are part of it.
+	ignored     []pointer
+	whole       []byte
+	liveVersion string
+	kept        bool
+
 	// What annotations ask for.
 	ignore, once, merge, force bool
 
@@ -87,6 +94,8 @@ func newItem(obj *unstructured.Unstructured, opts Options) (*item, *Error) {
 		once:   is(notes, observe.AnnotationSSA, observe.SSAIfNotPresent),
 		merge:  is(notes, observe.AnnotationSSA, observe.SSAMerge),
 		force:  opts.Force || is(notes, annotationForce, "enabled"),
+
+		ignored: opts.Ignore.of(own),
 	}
 	labels := own.GetLabels()
 	if labels == nil {
@@ -154,6 +163,12 @@ func (it *item) place(clients *kube.Clients) *Error {
 		return invalid(it.ref, "can't be written as JSON: "+err.Error())
 	}
 	it.body, it.desired = body, sha256.Sum256(body)
+	if len(it.ignored) > 0 {
+		it.whole = body
+		if it.desired, err = it.withoutIgnored(); err != nil {
+			return invalid(it.ref, "can't be written as JSON: "+err.Error())
+		}
+	}
 	return nil
 }
 

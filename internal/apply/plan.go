@@ -90,6 +90,11 @@ func (r *run) plan(ctx context.Context, it *item, unplaced *Error) (PlannedChang
 	if why := r.planSkip(it, live); why != "" {
 		return r.planned(it, Skipped, live, live, why)
 	}
+	if live != nil && len(it.ignored) > 0 {
+		if err := it.fit(live, r.opts.Manager); err != nil {
+			return PlannedChange{}, invalid(it.ref, err.Error())
+		}
+	}
 	after, err := r.preview(ctx, it)
 	switch {
 	case missingNamespace(err) && r.inSet(kube.Ref{Kind: namespaceKind.Kind, Name: it.ref.Namespace}):

@@ -70,6 +70,9 @@ func (r *run) recreate(ctx context.Context, it *item) *Error {
 			return e
 		}
 	}
+	if it.whole != nil {
+		it.body, it.liveVersion, it.kept = it.whole, "", false
+	}
 	got, err := r.apply(ctx, it, false)
 	if err != nil {
 		return r.refused(it, err)

@@ -83,6 +83,9 @@ func (r *run) phase(ctx context.Context, items []*item) error {
 	if err := r.lookup(ctx, items); err != nil {
 		return err
 	}
+	if err := r.tailor(ctx, items); err != nil {
+		return err
+	}
 	first := r.unproved(items)
 	if err := r.prove(ctx, items, first); err != nil {
 		return err

@@ -30,7 +30,7 @@ func (r *run) takeOver(ctx context.Context, it *item, got answer) (answer, error
 		}
 		_, err = r.patch(ctx, it.mapping, it.ref, body)
 		if err == nil {
-			return r.apply(ctx, it, false)
+			return r.sendAgain(ctx, it)
 		}
 		if !apierrors.IsConflict(err) && !apierrors.IsInvalid(err) {
 			return got, err
@@ -40,6 +40,16 @@ func (r *run) takeOver(ctx context.Context, it *item, got answer) (answer, error
 		}
 	}
 	return got, apierrors.NewConflict(it.mapping.Resource.GroupResource(), it.ref.Name, fmt.Errorf("fields could not be taken over from kubectl"))
+}
+
+// sendAgain writes an item whose ownership of fields has changed.
+func (r *run) sendAgain(ctx context.Context, it *item) (answer, error) {
+	if len(it.ignored) > 0 {
+		if e := r.tailorOne(ctx, it); e != nil {
+			return answer{}, e
+		}
+	}
+	return r.send(ctx, it)
 }
 
 type operation struct {

@@ -93,7 +93,7 @@ func (r *run) put(ctx context.Context, it *item) *Error {
 	if it.replace {
 		return r.recreate(ctx, it)
 	}
-	got, err := r.apply(ctx, it, false)
+	got, err := r.send(ctx, it)
 	if err != nil && r.replaceable(it, err) {
 		it.replace = true
 		if e := r.proveReplacement(ctx, it); e != nil {
@@ -149,7 +149,7 @@ func (r *run) actionOf(it *item, got answer) Action {
 		return Created
 	}
 	now := observe.Inspect(&got, r.opts.Manager)
-	if now.ResourceVersion == it.known.ResourceVersion || now.ResourceVersion == it.remembered.resourceVersion {
+	if now.ResourceVersion == it.liveVersion || now.ResourceVersion == it.known.ResourceVersion || now.ResourceVersion == it.remembered.resourceVersion {
 		return Unchanged
 	}
 	same := it.remembered.desired == it.desired && it.remembered.owned == now.Owned && it.remembered.uid == now.UID

@@ -33,7 +33,11 @@ func (a *App) compare(
 		return nil, err
 	}
 	engine := apply.New(clients, nil, apply.Settings{})
-	opts := apply.Options{Owner: apply.Owner{Name: ks.Name, Namespace: ks.Namespace}, Force: ks.Spec.Force}
+	ignore, err := apply.CompileIgnore(ks.Spec.Ignore)
+	if err != nil {
+		return nil, err
+	}
+	opts := apply.Options{Owner: apply.Owner{Name: ks.Name, Namespace: ks.Namespace}, Force: ks.Spec.Force, Ignore: ignore}
 	plan, err := engine.Plan(ctx, objs, opts)
 	found, err := differences(ctx, plan, err)
 	if err != nil || !ks.Spec.Prune {

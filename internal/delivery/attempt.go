@@ -230,6 +230,7 @@ func (t *task) applyOptions() apply.Options {
 		Force:    t.obj.Spec.Force,
 		Identity: t.identity(t.obj),
 		Verify:   t.verify,
+		Ignore:   t.entry.ignore,
 	}
 }
 

@@ -1,11 +1,11 @@
 package delivery_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
-	"github.com/fluxcd/pkg/apis/kustomize"
 	"github.com/fluxcd/pkg/apis/meta"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -98,9 +98,9 @@ func TestUnsupportedFieldsAreRefused(t *testing.T) {
 	w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
 	w.source()
 	ks := w.kustomization("shop", func(k *kustomizev1.Kustomization) {
-		k.Spec.Ignore = []kustomizev1.IgnoreRule{{Paths: []string{"/data/value"}, Target: &kustomize.Selector{Kind: "ConfigMap"}}}
+		k.Spec.HealthChecks = slices.Repeat([]meta.NamespacedObjectKindReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "a"}}, 101)
 	})
-	if message := w.refused(ks, "UnsupportedField"); !strings.Contains(message, "spec.ignore") {
+	if message := w.refused(ks, "UnsupportedField"); !strings.Contains(message, "spec.healthChecks") {
 		t.Errorf("the message must name the field: %q", message)
 	}
 	other := w.kustomization("oci", func(k *kustomizev1.Kustomization) { k.Spec.SourceRef.Kind = "OCIRepository" })

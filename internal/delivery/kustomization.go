@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
@@ -25,6 +26,8 @@ const (
 	accessDenied = "AccessDenied"
 	// reasonNoAccount is the reason of a Kustomization that names no service account where it has to.
 	reasonNoAccount = "ServiceAccountRequired"
+	// reasonInvalidIgnore is the reason of a spec.ignore that nobody can read.
+	reasonInvalidIgnore = "InvalidIgnoreRule"
 )
 
 // What the reconciler needs of the layers below.
@@ -133,6 +136,18 @@ func (e *entry) newest(obj *kustomizev1.Kustomization) *kustomizev1.Kustomizatio
 	return obj.DeepCopy()
 }
 
+// readIgnore compiles spec.ignore, once for each generation.
+func (e *entry) readIgnore(obj *kustomizev1.Kustomization) error {
+	if e.ignoring == obj.Generation {
+		return nil
+	}
+	ignore, err := apply.CompileIgnore(obj.Spec.Ignore)
+	if err == nil {
+		e.ignore, e.ignoring = ignore, obj.Generation
+	}
+	return err
+}
+
 // task is one reconcile of one Kustomization.
 type task struct {
 	*KustomizationReconciler
@@ -167,6 +182,9 @@ func (t *task) step(ctx context.Context) (ctrl.Result, error) {
 func (t *task) look(ctx context.Context, touched map[kube.Ref]struct{}, kinds bool) (ctrl.Result, error) {
 	if err := unsupported(&t.obj.Spec); err != nil {
 		return t.block(ctx, stalledBy(reasonUnsupported, err.Error()))
+	}
+	if err := t.entry.readIgnore(t.obj); err != nil {
+		return t.block(ctx, stalledBy(reasonInvalidIgnore, err.Error()))
 	}
 	if !t.mayAct(t.obj) {
 		return t.block(ctx, stalledBy(reasonNoAccount, "spec.serviceAccountName is required: name a service account of this namespace that may do "+

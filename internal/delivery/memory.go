@@ -7,6 +7,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
@@ -68,6 +69,9 @@ type entry struct {
 	written *kustomizev1.Kustomization
 
 	contest contest
+	// ignore is spec.ignore of the generation ignoring.
+	ignore   *apply.Ignore
+	ignoring int64
 	// exprs are the compiled expressions of dependsOn, by their text.
 	exprs map[string]*health.ReadyExpr
 	// blocked: the status says that something stands in the way.

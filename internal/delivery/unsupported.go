@@ -25,9 +25,6 @@ func unsupported(spec *kustomizev1.KustomizationSpec) error {
 	if spec.KubeConfig != nil {
 		fields = append(fields, "spec.kubeConfig")
 	}
-	if len(spec.Ignore) > 0 {
-		fields = append(fields, "spec.ignore")
-	}
 	if n := len(spec.HealthChecks); n > maxHealthChecks {
 		return fmt.Errorf("spec.healthChecks names %d objects, more than %d; use spec.wait, or split the Kustomization", n, maxHealthChecks)
 	}
