@@ -39,7 +39,8 @@ type Result struct {
 // Builder builds. It is safe for concurrent use; builds run in parallel except for
 // those that bring an OpenAPI schema of their own, which run alone.
 type Builder struct {
-	limits Limits
+	limits  Limits
+	observe func(resmap.ResMap)
 }
 
 // Option changes a Builder.
@@ -48,6 +49,12 @@ type Option func(*Builder)
 // WithLimits replaces the default limits. Fields that are zero keep their default.
 func WithLimits(l Limits) Option {
 	return func(b *Builder) { b.limits = l.withDefaults() }
+}
+
+// Observe has look called with what Kustomize has rendered, before variables and common metadata. It must not change or keep it. This
+// is for whoever explains a build, not for whoever needs its objects.
+func Observe(look func(resmap.ResMap)) Option {
+	return func(b *Builder) { b.observe = look }
 }
 
 // New makes a Builder with DefaultLimits.
@@ -89,6 +96,9 @@ func (b *Builder) build(v *view, in Input) ([]*unstructured.Unstructured, error)
 	rendered, err := v.kustomize(dir)
 	if err != nil {
 		return nil, err
+	}
+	if b.observe != nil {
+		b.observe(rendered)
 	}
 	sub, err := newSubstitution(in.Spec.PostBuild, in.Vars, b.limits)
 	if err != nil {

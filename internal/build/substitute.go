@@ -122,6 +122,17 @@ func listVariables(names []string) string {
 
 var variableUse = regexp.MustCompile(`\$\{([_a-zA-Z][_a-zA-Z0-9]*)`)
 
+// Variables lists the names of the variables in a text, in the order of their first use.
+func Variables(text string) []string {
+	var names []string
+	for _, m := range variableUse.FindAllStringSubmatch(strings.ReplaceAll(text, "$${", ""), -1) {
+		if !slices.Contains(names, m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
 // brokenBy says which variables may have broken the YAML, without their values.
 func brokenBy(before, after string, err error) string {
 	const advice = "is no longer valid YAML after substitution"
