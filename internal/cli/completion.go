@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -46,6 +47,52 @@ func completeSelection(app *App, extra ...string) cobra.CompletionFunc {
 		}
 		return fitting(append(offers, app.namesOf(cmd.Context(), sel.kinds)...), toComplete), nothingElse
 	}
+}
+
+// completeAnyObject completes KIND/NAME for any kind of object: the common ones, then names from the cluster.
+func completeAnyObject(app *App) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		const nothingElse = cobra.ShellCompDirectiveNoFileComp
+		if len(args) > 0 {
+			return nil, nothingElse
+		}
+		word, _, ok := strings.Cut(toComplete, "/")
+		if !ok {
+			return fitting([]string{
+				"deployment/", "statefulset/", "daemonset/", "service/", "configmap/", "secret/", "pod/", "job/", "cronjob/", "ingress/",
+				"kustomization/",
+			}, toComplete), nothingElse | cobra.ShellCompDirectiveNoSpace
+		}
+		var names []string
+		for _, name := range app.anyNames(cmd.Context(), word) {
+			names = append(names, word+"/"+name)
+		}
+		return fitting(names, toComplete), nothingElse
+	}
+}
+
+// anyNames lists the objects of any kind in the current namespace.
+func (a *App) anyNames(ctx context.Context, word string) []string {
+	c, err := a.connect()
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, completionPatience)
+	defer cancel()
+	mapping, err := c.resolve(word)
+	if err != nil {
+		return nil
+	}
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(mapping.GroupVersionKind)
+	if err := c.List(ctx, list, client.InNamespace(c.namespace)); err != nil {
+		return nil
+	}
+	names := make([]string, len(list.Items))
+	for i := range list.Items {
+		names[i] = list.Items[i].Name
+	}
+	return names
 }
 
 // completeOne completes the name of an object of one kind.

@@ -11,15 +11,14 @@ import (
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
-	sourcev1 "github.com/fluxcd/source-controller/api/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // files are what a Kustomization is built from.
 type files struct {
-	fs    fs.FS
-	path  string // the folder in fs to build
-	close func()
+	fs       fs.FS
+	path     string // the folder in fs to build
+	revision string // of the source; "" for a working copy
+	close    func()
 }
 
 // filesFor opens the working copy at path, or fetches what the source of ks has.
@@ -41,7 +40,7 @@ func (a *App) filesFor(ctx context.Context, c *cluster, ks *kustomizev1.Kustomiz
 		remove()
 		return files{}, fmt.Errorf("fetch what the source has: %w\nWith --path DIR a working copy is built instead", err)
 	}
-	return files{fs: os.DirFS(dir), path: ks.Spec.Path, close: remove}, nil
+	return files{fs: os.DirFS(dir), path: ks.Spec.Path, revision: artifact.Revision, close: remove}, nil
 }
 
 // workingCopy finds out what is to be built for a folder on disk. A folder deep in a repository is built itself; the tree is the
@@ -86,17 +85,18 @@ func repositoryAbove(dir string) (root string, found bool) {
 // artifactOf returns what the source of ks has fetched.
 func (c *cluster) artifactOf(ctx context.Context, ks *kustomizev1.Kustomization) (*meta.Artifact, error) {
 	ref := ks.Spec.SourceRef
-	if ref.Kind != sourcev1.GitRepositoryKind {
+	k, ok := kindOf(ref.Kind)
+	if !ok || k.sourceAs == "" {
 		return nil, fmt.Errorf("the source of Kustomization %q is a %s, which can't be fetched here; build a working copy with --path DIR",
 			ks.Name, ref.Kind)
 	}
-	var repo sourcev1.GitRepository
-	key := client.ObjectKey{Namespace: cmp.Or(ref.Namespace, ks.Namespace), Name: ref.Name}
-	if err := c.Get(ctx, key, &repo); err != nil {
-		return nil, fmt.Errorf("read GitRepository %s: %w", key, err)
+	obj, err := c.get(ctx, k, cmp.Or(ref.Namespace, ks.Namespace), ref.Name)
+	if err != nil {
+		return nil, err
 	}
-	if repo.Status.Artifact == nil {
+	source, ok := obj.(interface{ GetArtifact() *meta.Artifact })
+	if !ok || source.GetArtifact() == nil {
 		return nil, errors.New("the source has fetched nothing yet; 'slipway get sources' says why, and --path DIR builds a working copy")
 	}
-	return repo.Status.Artifact, nil
+	return source.GetArtifact(), nil
 }

@@ -69,7 +69,7 @@ KIND is anything that kubectl would take: deployment, deploy, deployments.apps.`
   # A pod leads to its Deployment, and from there to Git
   slipway trace pod/cart-6d5f9c7b4-x2x7k -n shop`,
 		Args:              cobra.RangeArgs(1, 2),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: completeAnyObject(app),
 	}
 	out := addOutputFlag(cmd, "text", formatJSON, formatYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -106,26 +106,41 @@ func (c *cluster) trace(ctx context.Context, word, name string) (*traced, error)
 // climb walks the owners of obj up to one that a Kustomization applied, and fills in what is known from there on.
 func (c *cluster) climb(ctx context.Context, obj *unstructured.Unstructured, found *traced) error {
 	for range maxOwners {
-		labels := obj.GetLabels()
-		if name := labels[observe.LabelName]; name != "" {
-			return c.traceKustomization(ctx, labels[observe.LabelNamespace], name, found)
+		if labels := obj.GetLabels(); ownedByKustomization(obj) {
+			return c.traceKustomization(ctx, labels[observe.LabelNamespace], labels[observe.LabelName], found)
 		}
-		owner := metav1.GetControllerOf(obj)
-		if owner == nil {
+		above, err := c.ownerOf(ctx, obj)
+		if err != nil {
+			return err
+		}
+		if above == nil {
 			break
-		}
-		above := &unstructured.Unstructured{}
-		above.SetAPIVersion(owner.APIVersion)
-		above.SetKind(owner.Kind)
-		key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: owner.Name}
-		if err := c.Get(ctx, key, above); err != nil {
-			return fmt.Errorf("read owner %s/%s: %w", owner.Kind, owner.Name, err)
 		}
 		obj = above
 		found.Owners = append(found.Owners, kube.RefOf(obj).Subject())
 	}
 	return fmt.Errorf("%s comes from no Kustomization: neither it nor an owner of it has the label %s",
 		found.Object, observe.LabelName)
+}
+
+func ownedByKustomization(obj *unstructured.Unstructured) bool {
+	return obj.GetLabels()[observe.LabelName] != ""
+}
+
+// ownerOf reads the controller of an object; nil: it has none.
+func (c *cluster) ownerOf(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	owner := metav1.GetControllerOf(obj)
+	if owner == nil {
+		return nil, nil
+	}
+	above := &unstructured.Unstructured{}
+	above.SetAPIVersion(owner.APIVersion)
+	above.SetKind(owner.Kind)
+	key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: owner.Name}
+	if err := c.Get(ctx, key, above); err != nil {
+		return nil, fmt.Errorf("read owner %s/%s: %w", owner.Kind, owner.Name, err)
+	}
+	return above, nil
 }
 
 func (c *cluster) traceKustomization(ctx context.Context, namespace, name string, found *traced) error {

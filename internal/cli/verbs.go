@@ -7,6 +7,7 @@ func verbs() []Verb {
 		newVersion,
 		newGet,
 		newTrace,
+		newWhy,
 		newTree,
 		newDiff,
 		newReconcile,
