@@ -42,6 +42,14 @@ type Options struct {
 	Force bool
 	// Identity is as whom requests are made.
 	Identity kube.Identity
+	// Drift is what becomes of changes by others to objects that don't say it themselves. Default: they are put back.
+	Drift observe.Mode
+	// Correct puts back also what is only warned of.
+	Correct bool
+	// Same says that the set is the one that was applied before, so that what differs from it in the cluster has drifted.
+	Same bool
+	// Continue applies what is valid of a set although something else of it is not. Nothing is proved before it is written.
+	Continue bool
 	// Ignore are the fields that others may change.
 	Ignore *Ignore
 	// Manager is the field manager. Default: DefaultManager.
@@ -70,6 +78,8 @@ const (
 	Unchanged Action = "unchanged"
 	// Skipped objects were left alone on purpose; Change.Note says why.
 	Skipped Action = "skipped"
+	// Drifted objects were changed by others and left so on request; Change.Fields says where.
+	Drifted Action = "drifted"
 	// Deleted objects are gone, or will be when their finalizers let them.
 	Deleted Action = "deleted"
 	// Recreated objects were deleted and created again, because a field that had to change can't.
@@ -84,6 +94,10 @@ type Change struct {
 	ResourceVersion string
 	// Drift says that the object was put back: it had been applied in the same form before.
 	Drift bool
+	// Mode is why a drifted object was left.
+	Mode observe.Mode
+	// Fields are where a drifted object differs; none: it was deleted, or nobody wants to know.
+	Fields []FieldDrift
 	// Note says why an object was skipped.
 	Note string
 }
@@ -185,7 +199,7 @@ func (e *Engine) InSync(owner Owner, ref kube.Ref) bool {
 	if !watched || !exists || m.behind(s) {
 		return false
 	}
-	return m.keepsTo(s)
+	return m.left || m.keepsTo(s)
 }
 
 // Drifted tells whether somebody changed or deleted an object after its owner applied it. Another owner's apply counts. A watch that has not yet seen our own

@@ -35,6 +35,12 @@ type item struct {
 	// What annotations ask for.
 	ignore, once, merge, force bool
 
+	// asked is what the object itself says of its drift, mode what holds for it.
+	asked, mode observe.Mode
+	// fields are where it has drifted, exists whether it is still there.
+	fields []FieldDrift
+	exists bool
+
 	stance stance
 	// known is what the watch said of the object when the phase began.
 	known observe.State
@@ -49,6 +55,8 @@ type item struct {
 }
 
 // prepare returns the objects as they are to be applied, in order, or what is wrong with them.
+//
+// Where the set need not be valid as a whole, both are returned.
 func prepare(objs []*unstructured.Unstructured, opts Options) ([]*item, error) {
 	items := make([]*item, 0, len(objs))
 	seen := make(map[kube.Ref]struct{}, len(objs))
@@ -66,11 +74,8 @@ func prepare(objs []*unstructured.Unstructured, opts Options) ([]*item, error) {
 		seen[it.ref.Unversioned()] = struct{}{}
 		items = append(items, it)
 	}
-	if len(failed) > 0 {
-		return nil, joined(failed)
-	}
 	slices.SortFunc(items, func(a, b *item) int { return compareOrder(a.ref, b.ref) })
-	return items, nil
+	return items, joined(failed)
 }
 
 func newItem(obj *unstructured.Unstructured, opts Options) (*item, *Error) {
@@ -97,6 +102,11 @@ func newItem(obj *unstructured.Unstructured, opts Options) (*item, *Error) {
 
 		ignored: opts.Ignore.of(own),
 	}
+	asked, err := observe.ParseMode(notes[observe.AnnotationDrift])
+	if err != nil {
+		return nil, invalid(ref, "has a wrong annotation: "+err.Error())
+	}
+	it.asked = asked
 	labels := own.GetLabels()
 	if labels == nil {
 		labels = map[string]string{}

@@ -22,6 +22,10 @@ type record struct {
 	desired [32]byte
 	// skipped objects were left alone on purpose.
 	skipped bool
+	// left objects were changed by others, and stay so on request.
+	left bool
+	// mode is what the applied object says of its drift.
+	mode observe.Mode
 	// once marks objects that are only ever created.
 	once bool
 }

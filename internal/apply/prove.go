@@ -16,7 +16,7 @@ const sameSecond = 5 * time.Second
 // unproved returns the item that is written first without a dry-run, as its write is its own proof. There is none when an item that
 // is written for sure has to be written before it, or when the last set of this owner was refused half-way.
 func (r *run) unproved(items []*item) *item {
-	if r.careful(r.opts.Owner) {
+	if r.opts.Continue || r.careful(r.opts.Owner) {
 		return nil
 	}
 	for _, it := range items {
@@ -34,12 +34,15 @@ func (r *run) unproved(items []*item) *item {
 // light tells whether an item is new and has no effect before the rest of the set is there, so that it is written first and, should the
 // rest be refused, taken back.
 func (r *run) light(it *item) bool {
-	return it.stance == create && it.inert() && !r.careful(r.opts.Owner)
+	return !r.opts.Continue && it.stance == create && it.inert() && !r.careful(r.opts.Owner)
 }
 
 // prove has the API server check what is not proved otherwise. When something is refused, nothing was written.
 func (r *run) prove(ctx context.Context, items []*item, first *item) error {
 	unsure := pick(items, func(it *item) bool {
+		if r.opts.Continue && it.stance != probe {
+			return false
+		}
 		return it.stance.proving() && it != first && !r.light(it) && !r.needsOther(it, items)
 	})
 	return r.each(unsure, func(it *item) *Error {
@@ -63,6 +66,9 @@ func (r *run) settle(it *item, got answer) {
 	would := observe.Inspect(&got, r.opts.Manager)
 	it.stance = change
 	if would.UID != it.known.UID || would.Owned != it.known.Owned || would.Overridden {
+		if r.opts.Same && r.tolerated(it) {
+			it.stance = leave
+		}
 		return
 	}
 	if at := appliedAt(got.ManagedFields, r.opts.Manager); r.settings.Now().Sub(at).Abs() < sameSecond {
@@ -70,7 +76,7 @@ func (r *run) settle(it *item, got answer) {
 	}
 	it.stance = settled
 	r.memory.put(r.opts.Owner, it.ref, record{
-		uid: would.UID, resourceVersion: it.known.ResourceVersion, owned: would.Owned, desired: it.desired, once: it.once,
+		uid: would.UID, resourceVersion: it.known.ResourceVersion, owned: would.Owned, desired: it.desired, once: it.once, mode: it.asked,
 	})
 }
 

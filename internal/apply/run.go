@@ -2,6 +2,8 @@ package apply
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +25,9 @@ type run struct {
 	undo []Change
 	// conflicts are objects that another owner has taken; they don't hold up the others.
 	conflicts []*Error
+	// failed are the objects that could not be applied although the others were, waiting those that the set waits for.
+	failed  []*Error
+	waiting []Wait
 	// born are the namespaces and the kinds that this run created: what lives in them can't exist yet.
 	bornNamespaces map[string]struct{}
 }
@@ -44,6 +49,9 @@ func (e *Engine) beginWith(objs []*unstructured.Unstructured, opts Options) (*ru
 		return nil, err
 	}
 	r.set, err = prepare(objs, r.opts)
+	if err != nil && r.opts.Continue {
+		r.failed, err = Errors(err), nil
+	}
 	return r, err
 }
 
@@ -59,54 +67,103 @@ func (r *run) phases(ctx context.Context) error {
 		if len(items) == 0 {
 			continue
 		}
-		if err := r.phase(ctx, items); err != nil {
+		if err := r.phase(ctx, items); r.stops(err) {
 			return err
 		}
 		if phase == phaseDefinitions {
-			if err := r.established(ctx, items); err != nil {
+			if err := r.established(ctx, items); r.stops(err) {
 				return err
 			}
 		}
 	}
 	r.setCareful(r.opts.Owner, false)
-	return joined(r.conflicts)
+	if failed := slices.Concat(r.failed, r.conflicts); len(failed) > 0 {
+		return joined(failed)
+	}
+	if len(r.waiting) > 0 {
+		return &Incomplete{Waiting: r.waiting}
+	}
+	return nil
+}
+
+// stops tells whether a set ends with an error. Where it need not be valid as a whole, errors about objects are kept for later.
+func (r *run) stops(err error) bool {
+	if err == nil {
+		return false
+	}
+	about := Errors(err)
+	var incomplete *Incomplete
+	waits := errors.As(err, &incomplete)
+	if !r.opts.Continue || len(about) == 0 && !waits {
+		return true
+	}
+	r.failed = append(r.failed, about...)
+	if waits {
+		r.waiting = append(r.waiting, incomplete.Waiting...)
+	}
+	return false
+}
+
+// without returns the items that no error is about, when the others go on without those.
+func (r *run) without(items []*item, err error) ([]*item, error) {
+	if r.stops(err) {
+		return nil, err
+	}
+	if err == nil {
+		return items, nil
+	}
+	about := Errors(err)
+	return pick(items, func(it *item) bool {
+		return !slices.ContainsFunc(about, func(e *Error) bool { return e.Ref.Unversioned() == it.ref.Unversioned() })
+	}), nil
 }
 
 // phase applies the items of one phase.
 func (r *run) phase(ctx context.Context, items []*item) error {
-	if err := r.place(items); err != nil {
+	items, err := r.without(r.place(items))
+	if err != nil {
 		return err
 	}
 	for _, it := range items {
 		r.look(it)
 	}
-	if err := r.lookup(ctx, items); err != nil {
-		return err
-	}
-	if err := r.tailor(ctx, items); err != nil {
-		return err
+	for _, step := range []func(context.Context, []*item) error{r.lookup, r.tailor} {
+		if items, err = r.without(items, step(ctx, items)); err != nil {
+			return err
+		}
 	}
 	first := r.unproved(items)
-	if err := r.prove(ctx, items, first); err != nil {
+	if items, err = r.without(items, r.prove(ctx, items, first)); err != nil {
+		return err
+	}
+	if items, err = r.without(items, r.examine(ctx, items)); err != nil {
 		return err
 	}
 	return r.write(ctx, items, first)
 }
 
 // place finds out how the kinds are served. Kinds whose CRD is in the set may not be served yet.
-func (r *run) place(items []*item) error {
+func (r *run) place(items []*item) ([]*item, error) {
 	var failed []*Error
+	var placed []*item
 	for _, it := range items {
 		err := it.place(r.clients)
 		if err != nil && err.Reason == ReasonKindMissing {
 			if crd, ok := r.definition(it); ok {
 				r.clients.Invalidate()
-				return &Incomplete{Waiting: []Wait{{Ref: crd, For: "to be established"}}}
+				waiting := &Incomplete{Waiting: []Wait{{Ref: crd, For: "to be established"}}}
+				if r.stops(waiting) {
+					return nil, waiting
+				}
+				continue
 			}
+		}
+		if err == nil {
+			placed = append(placed, it)
 		}
 		failed = append(failed, err)
 	}
-	return joined(failed)
+	return placed, joined(failed)
 }
 
 // definition returns the CRD of the set that defines the kind of an item.

@@ -17,6 +17,8 @@ const (
 	skip stance = iota
 	// settled: it is in the cluster as it should be.
 	settled
+	// leave: others changed it, and it stays so on request.
+	leave
 	// restore: it was accepted in this form before, and has to be written again.
 	restore
 	// change: it has to be written in a form that nobody has accepted yet.
@@ -44,6 +46,7 @@ func (r *run) look(it *item) {
 	}
 	it.known, it.watched, it.remembered = s, watched, m
 	it.fresh = r.born(it)
+	it.mode = s.Drift.Or(it.asked).Or(r.opts.Drift)
 	same := remembered && m.desired == it.desired && !m.skipped
 	switch {
 	case it.ignore, watched && exists && s.Paused:
@@ -58,6 +61,8 @@ func (r *run) look(it *item) {
 		r.conflicts = append(r.conflicts, &Error{Reason: ReasonOwned, Ref: it.ref, Message: fmt.Sprintf(
 			"was taken over by Kustomization %s, which applies the same object: take it out of one of the two", s.Owner)})
 		it.stance = skip
+	case same && watched && r.tolerated(it):
+		it.stance = leave
 	case same:
 		it.stance = restore
 	case remembered:

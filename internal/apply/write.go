@@ -27,8 +27,12 @@ func (r *run) write(ctx context.Context, items []*item, first *item) error {
 		}
 	}
 	for _, tier := range tiers(rest, refOf) {
-		if err := r.each(tier, func(it *item) *Error { return r.put(ctx, it) }); err != nil {
-			return orWait(err)
+		err := r.each(tier, func(it *item) *Error { return r.put(ctx, it) })
+		if err == nil {
+			continue
+		}
+		if err = orWait(err); r.stops(err) {
+			return err
 		}
 	}
 	return nil
@@ -46,6 +50,9 @@ func (r *run) noteUnwritten(items []*item) {
 			r.rememberSkipped(it)
 		case settled:
 			c.Action = Unchanged
+		case leave:
+			c.Action, c.Mode, c.Fields = Drifted, it.mode, it.fields
+			r.rememberLeft(it)
 		default:
 			continue
 		}
@@ -67,6 +74,16 @@ func (r *run) rememberSkipped(it *item) {
 		seen.owned = [16]byte{}
 		r.memory.put(r.opts.Owner, it.ref, seen)
 	}
+}
+
+// rememberLeft keeps of an object that has drifted and stays so what it was applied as, so that it goes on to count as drifted.
+func (r *run) rememberLeft(it *item) {
+	m, remembered := r.memory.get(r.opts.Owner, it.ref)
+	if !remembered { // applied before this process started
+		m = record{uid: it.known.UID, resourceVersion: it.known.ResourceVersion, desired: it.desired, mode: it.asked}
+	}
+	m.left = true
+	r.memory.put(r.opts.Owner, it.ref, m)
 }
 
 func (r *run) whySkipped(it *item) string {
@@ -130,7 +147,7 @@ func (r *run) record(ctx context.Context, it *item, got answer, action Action) *
 		return &Error{Reason: ReasonNamespaceTerminating, Ref: it.ref, Message: "is being deleted: wait until it is gone, or use another name"}
 	}
 	r.memory.put(r.opts.Owner, it.ref, record{
-		uid: state.UID, resourceVersion: state.ResourceVersion, owned: state.Owned, desired: it.desired, once: it.once,
+		uid: state.UID, resourceVersion: state.ResourceVersion, owned: state.Owned, desired: it.desired, once: it.once, mode: it.asked,
 	})
 	c := Change{Ref: it.ref, Action: action, UID: state.UID, ResourceVersion: state.ResourceVersion, Drift: it.stance == restore && action != Unchanged}
 	r.note(c)

@@ -54,6 +54,9 @@ func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
 		return *result, err
 	}
 	t.announce(changes)
+	if err := t.tellDrift(ctx, changes); err != nil {
+		return ctrl.Result{}, err
+	}
 	for _, ref := range t.entry.contest.restored(changes, t.opts.Clock.Now()) {
 		t.event(reasonContested, fmt.Sprintf("%s was put back %d times in a row: something else keeps changing it, and it is put back less and less often now. "+
 			"Its managedFields name who; leave the field out of the source, or stop the other one", ref.Subject(), contestRounds), true)
@@ -75,7 +78,7 @@ func (t *task) remember(built *build.Result) *past {
 		t.repeated = p.failed && p.generation == t.obj.Generation && p.revision == t.in.artifact.Revision
 	}
 	t.entry.past = &past{
-		generation: t.obj.Generation, vars: t.vars.digest(), secrets: t.vars.secrets, revision: t.in.artifact.Revision, artifact: t.in.artifact.Digest,
+		generation: t.obj.Generation, modes: t.modes, vars: t.vars.digest(), secrets: t.vars.secrets, revision: t.in.artifact.Revision, artifact: t.in.artifact.Digest,
 		reads: built.Reads, digest: digestOf(built.Objects), refs: t.refsOf(built.Objects), ended: now, looked: now, transient: transients(built.Objects),
 	}
 	t.obj.Status.LastAttemptedRevision = t.in.artifact.Revision
@@ -136,6 +139,9 @@ func (t *task) applyAndPrune(ctx context.Context, built, objs []*unstructured.Un
 	result, err := t.applier.Apply(ctx, objs, opts)
 	if err != nil {
 		t.announce(result.Changes)
+		if opts.Continue {
+			next.refs, next.written = t.refsOf(built), writtenOf(result.Changes)
+		}
 		end, err := t.unfinished(ctx, next, err)
 		return nil, &end, err
 	}
@@ -172,7 +178,10 @@ const (
 func (t *task) unfinished(ctx context.Context, next *past, err error) (ctrl.Result, error) {
 	var incomplete *apply.Incomplete
 	if !errors.As(err, &incomplete) {
-		return t.fail(ctx, meta.ReconciliationFailedReason, t.whyForbidden(ctx, err))
+		if err = t.whyForbidden(ctx, err); t.modes.onward && len(apply.Errors(err)) > 0 {
+			err = &partial{err: err, total: len(next.refs)}
+		}
+		return t.fail(ctx, meta.ReconciliationFailedReason, err)
 	}
 	next.pending = t.started
 	if !t.pending.IsZero() {
@@ -231,6 +240,10 @@ func (t *task) applyOptions() apply.Options {
 		Identity: t.identity(t.obj),
 		Verify:   t.verify,
 		Ignore:   t.entry.ignore,
+		Drift:    t.modes.drift,
+		Correct:  t.facts.requested,
+		Same:     !t.facts.known && t.same(),
+		Continue: t.modes.onward,
 	}
 }
 
@@ -272,7 +285,7 @@ func (t *task) announce(changes []apply.Change) {
 		switch c.Action {
 		case apply.Created, apply.Configured, apply.Deleted, apply.Recreated:
 			lines = append(lines, fmt.Sprintf("%s %s", c.Ref.Subject(), c.Action))
-		case apply.Unchanged, apply.Skipped:
+		case apply.Unchanged, apply.Skipped, apply.Drifted:
 		}
 	}
 	if len(lines) == 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
@@ -21,6 +20,9 @@ import (
 const (
 	// announceAfter is how long a wait for health lasts before the status says so: most end sooner, and the write would be for nothing.
 	announceAfter = 2 * time.Second
+	// announceAgain is the shortest pause after which the status says anew what the wait is held up by, if that is something else. The
+	// pauses double.
+	announceAgain = 5 * time.Second
 	// pollUnwatched is how often the health of objects is asked for that cannot be watched.
 	pollUnwatched = 5 * time.Second
 )
@@ -38,6 +40,7 @@ func (t *task) await(ctx context.Context, changes []apply.Change, earlier *wait)
 	if earlier != nil && earlier.state == waitOpen {
 		t.entry.wait.started, t.entry.wait.deadline = earlier.started, earlier.deadline
 		t.entry.wait.announced, t.entry.wait.changed = earlier.announced, earlier.changed || changed(changes)
+		t.entry.wait.told = earlier.told
 	}
 	return t.judge(ctx)
 }
@@ -88,21 +91,21 @@ func (t *task) judge(ctx context.Context) (ctrl.Result, error) {
 		return t.succeed(ctx, news)
 	}
 	if w.state == waitSettled {
-		w.state, w.started, w.deadline, w.announced = waitOpen, now, now.Add(t.obj.GetTimeout()), true
+		w.state, w.started, w.deadline, w.announced, w.told = waitOpen, now, now.Add(t.obj.GetTimeout()), true, now
 	}
-	failed := slices.IndexFunc(held, func(h holdup) bool { return h.verdict.State == health.Degraded })
+	worstFirst(held)
 	switch {
 	case w.state == waitFailed:
 		return t.again(), nil
-	case failed >= 0:
+	case held[0].verdict.State == health.Degraded:
 		w.state = waitFailed
-		return t.fail(ctx, meta.HealthCheckFailedReason, fmt.Errorf("health check failed: %s", held[failed]))
+		return t.fail(ctx, meta.HealthCheckFailedReason, fmt.Errorf("health check failed: %s", t.describe(ctx, held)))
 	case !now.Before(w.deadline):
 		w.state = waitFailed
-		return t.fail(ctx, meta.HealthCheckFailedReason, fmt.Errorf("timeout after %s waiting for %s", t.obj.GetTimeout(), describe(held)))
-	case !w.announced && !now.Before(w.started.Add(announceAfter)):
-		w.announced = true
-		t.progressing(fmt.Sprintf("Waiting up to %s for %s", t.obj.GetTimeout(), describe(held)))
+		return t.fail(ctx, meta.HealthCheckFailedReason, fmt.Errorf("timeout after %s waiting for %s", t.obj.GetTimeout(), t.describe(ctx, held)))
+	case !now.Before(w.announceAt()):
+		w.announced, w.told = true, now
+		t.progressing(fmt.Sprintf("Waiting up to %s for %s", t.obj.GetTimeout(), t.describe(ctx, held)))
 		if err := t.write(ctx); err != nil {
 			return ctrl.Result{}, err
 		}
@@ -110,29 +113,12 @@ func (t *task) judge(ctx context.Context) (ctrl.Result, error) {
 	return t.again(), nil
 }
 
-// holdup is an object that isn't healthy, and why.
-type holdup struct {
-	ref     kube.Ref
-	verdict health.Verdict
-}
-
-func (h holdup) String() string {
-	return fmt.Sprintf("%s: %s", h.ref.Subject(), h.verdict.Message)
-}
-
-// maxNamed is how many of the objects that hold things up a message names.
-const maxNamed = 3
-
-func describe(held []holdup) string {
-	names := make([]string, 0, maxNamed+1)
-	for i, h := range held {
-		if i == maxNamed {
-			names = append(names, fmt.Sprintf("and %d more", len(held)-maxNamed))
-			break
-		}
-		names = append(names, h.String())
+// announceAt is when the status should next say what a wait is held up by: soon at first, and then less and less often.
+func (w *wait) announceAt() time.Time {
+	if w.told.IsZero() {
+		return w.started.Add(announceAfter)
 	}
-	return strings.Join(names, "; ")
+	return w.told.Add(max(announceAgain, w.told.Sub(w.started)))
 }
 
 // seen is what is known of an object without asking. Of objects that this Kustomization does not apply itself only that counts which its own

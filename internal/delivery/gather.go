@@ -8,6 +8,7 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
@@ -22,7 +23,7 @@ func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds 
 	}
 	f.blocked = t.entry.blocked
 	f.known, f.failed, f.unwatched, f.pending = true, p.failed, p.unwatched, !p.pending.IsZero()
-	f.generation = p.generation != t.obj.Generation
+	f.generation = p.generation != t.obj.Generation || p.modes != t.modes
 	f.revision = p.revision != t.in.artifact.Revision
 	f.content = p.artifact != t.in.artifact.Digest && !p.reads.Same(t.in.snapshot)
 	f.interval = !now.Before(p.looked.Add(wake.Interval(t.obj.Spec.Interval.Duration)))
@@ -33,6 +34,9 @@ func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds 
 		if !t.applier.Drifted(ownerOf(t.key()), ref) || !t.applied(ref) || t.done(p, ref) {
 			continue
 		}
+		if t.driftMode(ref) == observe.ModeIgnore {
+			continue
+		}
 		if until := t.entry.contest.until(ref); now.Before(until) {
 			t.entry.touch(ref)
 			t.truce = earliest(t.truce, until)
@@ -40,6 +44,7 @@ func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds 
 		}
 		f.drifted = true
 	}
+	f.drifted = f.drifted || f.requested && t.entry.drifted // who asks for a reconcile has it put back
 	f.waiting = t.healthMoved(touched)
 	if pb := t.obj.Spec.PostBuild; pb != nil && len(pb.SubstituteFrom) > 0 && (f.interval || f.requested || f.retry) {
 		vars, err := t.variables(ctx, t.obj)
@@ -82,9 +87,7 @@ func (t *task) again() ctrl.Result {
 	}
 	if w != nil && w.state == waitOpen {
 		sooner(w.deadline)
-		if !w.announced {
-			sooner(w.started.Add(announceAfter))
-		}
+		sooner(w.announceAt())
 		if p.unwatched || len(t.obj.Spec.HealthCheckExprs) > 0 {
 			sooner(now.Add(pollUnwatched))
 		}

@@ -158,6 +158,7 @@ type task struct {
 	entry    *entry
 	in       *input
 	facts    facts
+	modes    modes
 	vars     variables
 	hasVars  bool      // vars were read in this task
 	repeated bool      // the attempt before failed with the same revision and spec
@@ -185,6 +186,10 @@ func (t *task) look(ctx context.Context, touched map[kube.Ref]struct{}, kinds bo
 	}
 	if err := t.entry.readIgnore(t.obj); err != nil {
 		return t.block(ctx, stalledBy(reasonInvalidIgnore, err.Error()))
+	}
+	var err error
+	if t.modes, err = modesOf(t.obj); err != nil {
+		return t.block(ctx, stalledBy(reasonInvalidAnnotation, err.Error()))
 	}
 	if !t.mayAct(t.obj) {
 		return t.block(ctx, stalledBy(reasonNoAccount, "spec.serviceAccountName is required: name a service account of this namespace that may do "+

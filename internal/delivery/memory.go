@@ -16,6 +16,7 @@ import (
 // past is what an attempt that ended was made of.
 type past struct {
 	generation int64
+	modes      modes
 	vars       string   // digest of the substituted values
 	secrets    []string // see variables
 	revision   string
@@ -45,6 +46,8 @@ type wait struct {
 	state    waitState
 	// announced: the status says that the wait is on.
 	announced bool
+	// told is when the status last said what it is held up by.
+	told time.Time
 	// changed: the attempt that it began with changed something, which is told when it ends.
 	changed bool
 }
@@ -69,6 +72,8 @@ type entry struct {
 	written *kustomizev1.Kustomization
 
 	contest contest
+	// drifted: some objects differ from what was applied and are left so, and the status says it.
+	drifted bool
 	// ignore is spec.ignore of the generation ignoring.
 	ignore   *apply.Ignore
 	ignoring int64

@@ -54,7 +54,7 @@ func (t *task) fail(ctx context.Context, reason string, err error) (ctrl.Result,
 	t.entry.blocked = false
 	p := t.entry.past
 	p.generation, p.revision, p.artifact = t.obj.Generation, t.in.artifact.Revision, t.in.artifact.Digest
-	p.failed, p.pending, p.ended, p.looked = true, time.Time{}, now, now
+	p.failed, p.pending, p.ended, p.looked, p.modes = true, time.Time{}, now, now, t.modes
 
 	t.memory.lack(t.key(), slices.ContainsFunc(apply.Errors(err), func(e *apply.Error) bool { return e.Reason == apply.ReasonKindMissing }))
 	message := t.mask(err.Error())
@@ -165,7 +165,7 @@ const originRevisionKey = "org.opencontainers.image.revision"
 
 func changed(changes []apply.Change) bool {
 	for _, c := range changes {
-		if c.Action != apply.Unchanged && c.Action != apply.Skipped {
+		if c.Action != apply.Unchanged && c.Action != apply.Skipped && c.Action != apply.Drifted {
 			return true
 		}
 	}

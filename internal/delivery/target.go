@@ -19,6 +19,7 @@ type (
 		Prune(ctx context.Context, refs []kube.Ref, opts apply.Options) ([]apply.Change, error)
 		InSync(owner apply.Owner, ref kube.Ref) bool
 		Drifted(owner apply.Owner, ref kube.Ref) bool
+		Mode(owner apply.Owner, ref kube.Ref) observe.Mode
 		Forget(owner apply.Owner, refs ...kube.Ref)
 	}
 	watcher interface {

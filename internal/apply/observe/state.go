@@ -48,6 +48,8 @@ type State struct {
 	Keep bool
 	// Paused says that somebody asked on the object itself that it be left alone.
 	Paused bool
+	// Drift is what the object asks to become of changes by others.
+	Drift Mode
 	// Deleting says that the object has a deletion timestamp.
 	Deleting bool
 	// Health is the zero Verdict where no health is kept.
@@ -97,6 +99,7 @@ func Inspect(obj metav1.Object, manager string) State {
 		Paused:          strings.EqualFold(notes[AnnotationReconcile], Disabled) || strings.EqualFold(notes[AnnotationSSA], SSAIgnore),
 		Deleting:        obj.GetDeletionTimestamp() != nil,
 	}
+	s.Drift, _ = ParseMode(notes[AnnotationDrift]) // one that nobody can read is refused before it is applied
 	merge := strings.EqualFold(notes[AnnotationSSA], SSAMerge)
 	labels := obj.GetLabels()
 	h := sha256.New()
