@@ -19,12 +19,14 @@ import (
 const (
 	sourceTypes        = "github.com/fluxcd/source-controller/api/v1"
 	kustomizationTypes = "github.com/fluxcd/kustomize-controller/api/v1"
+	receiverTypes      = "github.com/fluxcd/notification-controller/api/v1"
 )
 
 // served lists the generated CRDs that are kept: the kinds that Slipway serves. The packages hold more.
 func served() []string {
 	return []string{
 		"kustomize.toolkit.fluxcd.io_kustomizations.yaml",
+		"notification.toolkit.fluxcd.io_receivers.yaml",
 		"source.toolkit.fluxcd.io_gitrepositories.yaml",
 	}
 }
@@ -47,7 +49,7 @@ func generate(ctx context.Context, config, out string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	err = controllerGen(ctx, config, "crd", "paths="+sourceTypes, "paths="+kustomizationTypes, "output:crd:dir="+scratch)
+	err = controllerGen(ctx, config, "crd", "paths="+sourceTypes, "paths="+kustomizationTypes, "paths="+receiverTypes, "output:crd:dir="+scratch)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,16 @@ package rbac
 // +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations/finalizers,verbs=update;patch
+// +kubebuilder:rbac:groups=notification.toolkit.fluxcd.io,resources=receivers,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=notification.toolkit.fluxcd.io,resources=receivers/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=notification.toolkit.fluxcd.io,resources=receivers/finalizers,verbs=update;patch
+
+// What else a Receiver may wake: read by name or labels, and asked to reconcile by an annotation. Whoever reconciles these kinds is
+// somebody else.
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=buckets;helmcharts;helmrepositories;ocirepositories;externalartifacts,verbs=get;list;patch
+// +kubebuilder:rbac:groups=source.extensions.fluxcd.io,resources=artifactgenerators,verbs=get;list;patch
+// +kubebuilder:rbac:groups=helm.toolkit.fluxcd.io,resources=helmreleases,verbs=get;list;patch
+// +kubebuilder:rbac:groups=image.toolkit.fluxcd.io,resources=imagerepositories;imagepolicies;imageupdateautomations,verbs=get;list;patch
 
 // Credentials that a source's secretRef names and values that a Kustomization's substituteFrom names: read by name. There is no list
 // and no watch, so what nobody names is out of reach of a cache.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/go-logr/logr"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -46,6 +47,8 @@ type Options struct {
 
 	// MetricsAddress, HealthAddress, ArtifactAddress are where the agent listens; nothing or "0" for not at all.
 	MetricsAddress, HealthAddress, ArtifactAddress string
+	// ReceiverAddress is where webhooks are received; nothing or "0" for not at all, and then Receivers are left alone.
+	ReceiverAddress string
 	// Advertise is the base URL under which others reach ArtifactAddress.
 	Advertise string
 
@@ -81,7 +84,7 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	if err != nil {
 		return err
 	}
-	if err := installed(mgr.GetRESTMapper()); err != nil {
+	if err := installed(mgr.GetRESTMapper(), opts); err != nil {
 		return err
 	}
 	if err := setUp(ctx, mgr, cfg, opts); err != nil {
@@ -95,7 +98,7 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme))
+	err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), notificationv1.AddToScheme(scheme))
 	if err != nil {
 		return nil, fmt.Errorf("register the kinds: %w", err)
 	}
@@ -150,11 +153,17 @@ func cacheOptions(opts Options) cache.Options {
 }
 
 // installed tells early, and with what to do, that the cluster does not know the kinds.
-func installed(mapper apimeta.RESTMapper) error {
-	for _, gvk := range []struct{ group, kind, version string }{
+func installed(mapper apimeta.RESTMapper, opts Options) error {
+	kinds := []struct{ group, kind, version string }{
 		{sourcev1.GroupVersion.Group, sourcev1.GitRepositoryKind, sourcev1.GroupVersion.Version},
 		{kustomizev1.GroupVersion.Group, kustomizev1.KustomizationKind, kustomizev1.GroupVersion.Version},
-	} {
+	}
+	if listens(opts.ReceiverAddress) {
+		kinds = append(kinds, struct{ group, kind, version string }{
+			notificationv1.GroupVersion.Group, notificationv1.ReceiverKind, notificationv1.GroupVersion.Version,
+		})
+	}
+	for _, gvk := range kinds {
 		_, err := mapper.RESTMapping(groupKind(gvk.group, gvk.kind), gvk.version)
 		if apimeta.IsNoMatchError(err) {
 			return fmt.Errorf("the cluster does not know %s.%s; install the custom resource definitions with `slipway install`", gvk.kind, gvk.group)
@@ -199,6 +208,9 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Opti
 	sourceOpts.Store, sourceOpts.Events, sourceOpts.Advertise, sourceOpts.Stored = store, sourceEvents, opts.Advertise, kustomizations.SourceStored
 	fetchers, err := sources.SetUp(ctx, mgr, sourceOpts, sources.GitRepositories(git, mgr.GetAPIReader(), opts.Sources.Limits))
 	if err != nil {
+		return err
+	}
+	if err := setUpReceivers(ctx, mgr, clients, core, opts); err != nil {
 		return err
 	}
 	definitions := func(ctx context.Context) error { return clients.WatchDefinitions(ctx, kustomizations.KindsChanged) }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -53,15 +54,25 @@ const (
 
 // artifacts serves what is in the store to others, such as Flux's controllers.
 func artifacts(address string, store *source.Store) manager.Runnable {
+	return serving(address, "artifact downloads", 0, &http.Server{Handler: source.Handler(store), ReadHeaderTimeout: headerTimeout})
+}
+
+// listens tells whether an address says to listen at all.
+func listens(address string) bool { return cmp.Or(address, nowhere) != nowhere }
+
+// serving runs an HTTP server on every replica, for so many connections at once; 0 for any number.
+func serving(address, what string, connections int, srv *http.Server) manager.Runnable {
 	return everywhere(func(ctx context.Context) error {
-		if cmp.Or(address, nowhere) == nowhere {
+		if !listens(address) {
 			return nil
 		}
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err != nil {
-			return fmt.Errorf("listen for artifact downloads: %w", err)
+			return fmt.Errorf("listen for %s: %w", what, err)
 		}
-		srv := &http.Server{Handler: source.Handler(store), ReadHeaderTimeout: headerTimeout}
+		if connections > 0 {
+			listener = netutil.LimitListener(listener, connections)
+		}
 		done := make(chan error, 1)
 		go func() { done <- srv.Serve(listener) }()
 		<-ctx.Done()

@@ -63,6 +63,7 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	flags.StringVar(&f.selector, "watch-label-selector", "", "take care only of sources and Kustomizations with these labels, such as sharding.fluxcd.io/key=a")
 	flags.StringVar(&f.ArtifactAddress, "artifact-address", "0", "address that artifacts can be downloaded from, such as :9090; 0 for none")
 	flags.StringVar(&f.Advertise, "storage-adv-address", "http://localhost:9090", "base URL of the artifacts in the status of sources")
+	flags.StringVar(&f.ReceiverAddress, "receiver-address", "0", "address that the webhooks of Receivers are sent to, such as :9292; 0 for none")
 	flags.StringVar(&f.MetricsAddress, "metrics-address", "0", "address of the Prometheus metrics, such as :8080; 0 for none")
 	flags.StringVar(&f.HealthAddress, "health-address", "0", "address of /healthz and /readyz, such as :9440; 0 for none")
 	flags.BoolVar(&f.LeaderElect, "leader-elect", false, "let only one of several agents work, the others stand by")

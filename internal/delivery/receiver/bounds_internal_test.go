@@ -1,0 +1,130 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+)
+
+func TestCallsWaitForAPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates(clock.RealClock{})
+		one, two := types.NamespacedName{Name: "one"}, types.NamespacedName{Name: "two"}
+		var inside []func(bool)
+		for range maxAtOnce {
+			leave, refused := g.enter(t.Context(), one)
+			if refused != nil {
+				t.Fatal(refused.message)
+			}
+			inside = append(inside, leave)
+		}
+		if leave, refused := g.enter(t.Context(), two); refused != nil {
+			t.Error("another Receiver has places of its own:", refused.message)
+		} else {
+			leave(false)
+		}
+		if _, refused := g.enter(t.Context(), one); refused == nil || refused.status != http.StatusTooManyRequests {
+			t.Errorf("nobody left for %s: %v", patience, refused)
+		}
+		var all sync.WaitGroup
+		all.Go(func() {
+			leave, refused := g.enter(t.Context(), one)
+			if refused != nil {
+				t.Error("a place became free in time:", refused.message)
+				return
+			}
+			leave(false)
+		})
+		time.Sleep(patience / 2)
+		inside[0](false)
+		all.Wait()
+
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		inside[1](false)
+		for range maxAtOnce { // whoever is gone takes no place for good
+			if leave, refused := g.enter(ctx, one); refused == nil {
+				leave(false)
+			}
+		}
+	})
+}
+
+func TestMistakesAreForgivenInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates(clock.RealClock{})
+		key := types.NamespacedName{Name: "one"}
+		try := func(mistaken bool) bool {
+			leave, refused := g.enter(t.Context(), key)
+			if refused == nil {
+				leave(mistaken)
+			}
+			return refused == nil
+		}
+		for i := range maxMistakes {
+			if !try(true) {
+				t.Fatalf("refused after %d mistakes", i)
+			}
+		}
+		if try(true) {
+			t.Error("one mistake too many is looked at")
+		}
+		time.Sleep(mistakePause)
+		if !try(true) || try(true) {
+			t.Error("after a pause exactly one more is looked at")
+		}
+		time.Sleep(maxMistakes * mistakePause)
+		for range 100 {
+			if !try(false) {
+				t.Fatal("who proves who it is, is never refused")
+			}
+		}
+	})
+}
+
+// TestRoundsServeEverybodyAfterTheyAsked has many ask while a round is under way: they share one that begins after they asked.
+func TestRoundsServeEverybodyAfterTheyAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRounds()
+		var runs atomic.Int64
+		var all sync.WaitGroup
+		slow := func() error {
+			runs.Add(1)
+			time.Sleep(time.Second)
+			return nil
+		}
+		all.Go(func() { _ = r.do("a", slow) })
+		synctest.Wait()
+		for range 50 {
+			all.Go(func() {
+				before := runs.Load()
+				if err := r.do("a", slow); err != nil || runs.Load() == before {
+					t.Errorf("served by a round that began before it asked: %v", err)
+				}
+			})
+		}
+		all.Go(func() { _ = r.do("b", slow) })
+		all.Wait()
+		if n := runs.Load(); n != 3 {
+			t.Errorf("%d rounds, want the first, one for all the others, and one of b", n)
+		}
+		want := errors.New("down")
+		if err := r.do("a", func() error { return want }); !errors.Is(err, want) {
+			t.Errorf("the error is lost: %v", err)
+		}
+		if len(r.all) != 0 {
+			t.Errorf("%d rounds are remembered for ever", len(r.all))
+		}
+	})
+}
