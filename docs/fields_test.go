@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 )
 
@@ -16,6 +17,7 @@ var kinds = []struct {
 	page         string
 	spec, status any
 }{
+	{"receiver.md", notificationv1.ReceiverSpec{}, notificationv1.ReceiverStatus{}},
 	{"gitrepository.md", sourcev1.GitRepositorySpec{}, sourcev1.GitRepositoryStatus{}},
 }
 

@@ -210,7 +210,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Opti
 	if err != nil {
 		return err
 	}
-	if err := setUpReceivers(ctx, mgr, clients, core, opts); err != nil {
+	if err := setUpReceivers(ctx, mgr, clients, core, fetchers, opts); err != nil {
 		return err
 	}
 	definitions := func(ctx context.Context) error { return clients.WatchDefinitions(ctx, kustomizations.KindsChanged) }

@@ -22,8 +22,8 @@ func newGet(app *App) *cobra.Command {
 		Long: `List sources, Kustomizations or all of them: the revision that is there, whether it is ready, and the controller's
 own words about it.
 
-KIND is kustomization (ks), gitrepository (gitrepo, git), ocirepository (ocirepo, oci), bucket or externalartifact
-(external); "sources" means every kind of source, and "source git" is a GitRepository, as with the flux CLI.
+KIND is kustomization (ks), gitrepository (gitrepo, git), ocirepository (ocirepo, oci), bucket, externalartifact
+(external) or receiver, whose revision is the path of its webhook; "sources" means every kind of source, and "source git" is a GitRepository, as with the flux CLI.
 
 The table has the beginning of a message and of a commit; -o wide has all of both. -o json and -o yaml print the whole
 objects, ready to be applied again.`,

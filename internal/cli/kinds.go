@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -113,6 +114,21 @@ func externalArtifactKind() kind {
 	}
 }
 
+// receiverKind has a webhook's path where others have a revision: it is what people look for.
+func receiverKind() kind {
+	return kind{
+		name:      notificationv1.ReceiverKind,
+		group:     notificationv1.GroupVersion.Group,
+		resource:  "receivers",
+		words:     []string{"receiver", "receivers"},
+		newObject: func() delivered { return &notificationv1.Receiver{} },
+		newList:   func() client.ObjectList { return &notificationv1.ReceiverList{} },
+		suspended: func(o delivered) *bool { return &o.(*notificationv1.Receiver).Spec.Suspend },
+		revision:  func(o delivered) string { return o.(*notificationv1.Receiver).Status.WebhookPath },
+		handled:   func(o delivered) string { return o.(*notificationv1.Receiver).Status.LastHandledReconcileAt },
+	}
+}
+
 // isSuspended reports whether obj doesn't follow its source for now.
 func (k kind) isSuspended(obj delivered) bool { return k.suspended != nil && *k.suspended(obj) }
 
@@ -195,7 +211,7 @@ func verdictOfDelivered(k kind, obj delivered) (health.State, string) {
 }
 
 // kinds lists what Slipway reconciles, sources first, as one thinks of the way from Git to the cluster.
-func kinds() []kind { return append(sourceKinds(), kustomizationKind()) }
+func kinds() []kind { return append(sourceKinds(), kustomizationKind(), receiverKind()) }
 
 // sourceKinds are those that others take files from.
 func sourceKinds() []kind {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -232,4 +233,23 @@ func TestTrace(t *testing.T) {
 	w.slipway("trace", "cm/nosuch").want(t, ExitFailed, "not found", "-n")
 	w.slipway("trace", "nosuch/cart").want(t, ExitFailed, `no kind "nosuch"`)
 	w.slipway("trace", "cart").want(t, ExitUsage, "KIND/NAME")
+}
+
+func TestGetReceivers(t *testing.T) {
+	w := newWorld(t)
+	const path = "/hook/bed6d00b5555b1603e1f59b94d7fdbca58089cb5663633fb83f2815dc626d92b"
+	hook := &notificationv1.Receiver{
+		ObjectMeta: metav1.ObjectMeta{Name: "push"},
+		Spec: notificationv1.ReceiverSpec{
+			Type: "github", SecretRef: &meta.LocalObjectReference{Name: "hook"},
+			Resources: []notificationv1.ReceiverResource{{CrossNamespaceObjectReference: notificationv1.CrossNamespaceObjectReference{Kind: "GitRepository", Name: "shop"}}},
+		},
+	}
+	hook.Status.WebhookPath = path
+	hook.Status.Conditions = []metav1.Condition{condition(meta.ReadyCondition, metav1.ConditionTrue, meta.SucceededReason, "Receiver initialized for path: "+path)}
+	w.has(hook)
+	w.slipway("get", "receivers").want(t, ExitDone, "push", path, "True")
+	w.slipway("suspend", "receiver", "push").want(t, ExitDone, "push")
+	w.slipway("get", "receiver", "push").want(t, ExitDone, "True", path)
+	w.slipway("resume", "receiver", "push", "--no-wait").want(t, ExitDone, "push")
 }

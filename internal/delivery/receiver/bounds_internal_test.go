@@ -10,8 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	apiv1 "github.com/fluxcd/notification-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 )
 
 func TestCallsWaitForAPlace(t *testing.T) {
@@ -127,4 +131,31 @@ func TestRoundsServeEverybodyAfterTheyAsked(t *testing.T) {
 			t.Errorf("%d rounds are remembered for ever", len(r.all))
 		}
 	})
+}
+
+func TestIntervals(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, tc := range map[string]struct {
+		interval *metav1.Duration
+		failing  time.Duration
+		every    time.Duration
+		pause    time.Duration
+	}{
+		"ten minutes if nothing is said":        {nil, 0, 10 * time.Minute, firstPause},
+		"as the spec says":                      {&metav1.Duration{Duration: time.Hour}, 0, time.Hour, firstPause},
+		"a typing error must not cost requests": {&metav1.Duration{Duration: time.Millisecond}, 0, minInterval, firstPause},
+		"the longer it fails the rarer":         {nil, time.Minute, 10 * time.Minute, time.Minute},
+		"but never rarer than the interval":     {nil, time.Hour, 10 * time.Minute, 10 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			obj := &apiv1.Receiver{Spec: apiv1.ReceiverSpec{Interval: tc.interval}}
+			obj.Status.Conditions = []metav1.Condition{{Type: meta.ReadyCondition, Status: metav1.ConditionFalse, LastTransitionTime: metav1.NewTime(now.Add(-tc.failing))}}
+			s := &step{Reconciler: &Reconciler{opts: Options{Clock: clocktesting.NewFakePassiveClock(now)}}, obj: obj}
+			if s.every() != tc.every || s.pause() != tc.pause {
+				t.Errorf("every %s, after a failure %s; want %s, %s", s.every(), s.pause(), tc.every, tc.pause)
+			}
+		})
+	}
 }

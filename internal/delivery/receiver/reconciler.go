@@ -7,7 +7,6 @@ import (
 	"time"
 
 	apiv1 "github.com/fluxcd/notification-controller/api/v1"
-	"github.com/fluxcd/pkg/apis/meta"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,9 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
+	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -84,23 +82,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, clients *kube.Clients, events 
 		return nil, fmt.Errorf("index Receivers by path: %w", err)
 	}
 	err = ctrl.NewControllerManagedBy(mgr).
-		For(&apiv1.Receiver{}, builder.WithPredicates(specOrRequest())).
+		For(&apiv1.Receiver{}, builder.WithPredicates(wake.SpecOrRequest())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
 		Complete(r)
 	if err != nil {
 		return nil, fmt.Errorf("set up the Receiver controller: %w", err)
 	}
 	return r, nil
-}
-
-// specOrRequest lets through what a person did: a new spec, a request, a deletion.
-func specOrRequest() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		was, _ := meta.ReconcileAnnotationValue(e.ObjectOld.GetAnnotations())
-		is, _ := meta.ReconcileAnnotationValue(e.ObjectNew.GetAnnotations())
-		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || was != is ||
-			e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
-	}}
 }
 
 // Reconcile brings one Receiver's address up to date with its token.

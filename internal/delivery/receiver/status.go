@@ -36,7 +36,7 @@ func (s *step) succeed(ctx context.Context, path string) (ctrl.Result, error) {
 	if fresh {
 		s.event(meta.SucceededReason, "Webhooks are received at the path in the status", false)
 	}
-	return ctrl.Result{RequeueAfter: max(s.obj.GetInterval(), minInterval)}, nil
+	return ctrl.Result{RequeueAfter: s.every()}, nil
 }
 
 // fail records that there is no token. Without one there is no address either.
@@ -65,8 +65,11 @@ func (s *step) pause() time.Duration {
 	if ready := apimeta.FindStatusCondition(s.obj.Status.Conditions, meta.ReadyCondition); ready != nil {
 		since = s.opts.Clock.Since(ready.LastTransitionTime.Time)
 	}
-	return min(max(since, firstPause), max(s.obj.GetInterval(), minInterval))
+	return min(max(since, firstPause), s.every())
 }
+
+// every is the interval, with a lower bound.
+func (s *step) every() time.Duration { return max(s.obj.GetInterval(), minInterval) }
 
 // stall records that only a change of the spec helps. Webhooks are not answered before.
 func (s *step) stall(ctx context.Context, reason string, err error) error {
@@ -98,10 +101,5 @@ func (s *step) write(ctx context.Context) error {
 
 // event tells people what happened, and the log in the same words.
 func (s *step) event(reason, message string, warning bool) {
-	if warning {
-		s.log.Error(errors.New(message), "Reconciliation failed", "reason", reason)
-	} else {
-		s.log.Info(message, "reason", reason)
-	}
-	s.events.Event(s.obj, nil, warning, reason, message)
+	s.events.Tell(s.log, s.obj, nil, warning, reason, message)
 }

@@ -388,3 +388,18 @@ func TestGuessersAreSlowedDown(t *testing.T) {
 func gitlabObject(w *world) client.Object {
 	return &apiv1.Receiver{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "push"}}
 }
+
+func TestTheAPIServersTroubleIsNotTheSenders(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.secret(planted)
+	repo := gitRepository("shop", nil)
+	w.create(repo)
+	url := w.served(w.receiver("generic"))
+	w.down.Store(true)
+	if answer := w.post(url, nil, "", http.StatusInternalServerError); strings.Contains(answer, "refused by the test") {
+		t.Errorf("the answer tells strangers about the inside: %q", answer)
+	}
+	w.down.Store(false)
+	w.post(url, nil, "", http.StatusOK)
+}

@@ -79,6 +79,8 @@ type world struct {
 	own    ownSources
 	// patches counts what the reconciler writes to other objects than its own.
 	patches atomic.Int64
+	// down makes the API server seem to be gone to those writes.
+	down atomic.Bool
 }
 
 // ownSources stands for the sources that the agent serves itself.
@@ -143,6 +145,9 @@ func newWorld(t *testing.T, change ...func(*receiver.Options)) *world {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPatch {
 				w.patches.Add(1)
+				if w.down.Load() {
+					return nil, errors.New("connection refused by the test")
+				}
 			}
 			return next.RoundTrip(req)
 		})

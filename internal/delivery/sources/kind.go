@@ -24,8 +24,8 @@ type Kind interface {
 	setUp(mgr ctrl.Manager, shared *shared) error
 	// artifacts are the digests that the objects of the kind have in their statuses.
 	artifacts(ctx context.Context) ([]string, error)
-	// hurry fetches the source at once, whatever its interval.
-	hurry(key types.NamespacedName)
+	// hurry fetches the source at once, whatever its interval. It is false where the source isn't there.
+	hurry(ctx context.Context, key types.NamespacedName) bool
 }
 
 // kindOf makes a kind out of what is special about it.
@@ -72,7 +72,11 @@ func (r *reconciler[T]) artifacts(ctx context.Context) ([]string, error) {
 	return digests, err
 }
 
-func (r *reconciler[T]) hurry(key types.NamespacedName) {
+func (r *reconciler[T]) hurry(ctx context.Context, key types.NamespacedName) bool {
+	if err := r.client.Get(ctx, key, r.driver.object()); err != nil {
+		return false
+	}
 	r.polls.hurry(key)
 	r.queue.Wake(key)
+	return true
 }

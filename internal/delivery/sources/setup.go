@@ -78,14 +78,15 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, opts Options, kinds ...Kind) (
 // Wait returns when no fetch is under way any more, after the context of SetUp has ended.
 func (s *Sources) Wait() { s.shared.gates.wait() }
 
-// Hurry has a source fetched at once, whatever its interval, as when its server told of a push. It is for sources that exist; others
-// are passed over.
-func (s *Sources) Hurry(kind string, key types.NamespacedName) {
+// Hurry has a source fetched at once, whatever its interval, as when its server told of a push. It is false, and nothing happens, where
+// no source of that kind and name is served here.
+func (s *Sources) Hurry(ctx context.Context, kind string, key types.NamespacedName) bool {
 	for _, k := range s.shared.kinds {
 		if k.Name() == kind {
-			k.hurry(key)
+			return k.hurry(ctx, key)
 		}
 	}
+	return false
 }
 
 // collect frees what no source of any kind has as its artifact.
