@@ -12,6 +12,7 @@ import (
 	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -34,6 +35,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // Options say how the agent runs. The zero value of each is its default.
@@ -63,6 +65,8 @@ type Options struct {
 	// Sources are bounds of sources. What the agent itself provides in them is set by Run.
 	Sources sources.Options
 	Log     logr.Logger
+	// Metrics is where metrics are registered while the agent runs. Default: what MetricsAddress serves.
+	Metrics prometheus.Registerer
 }
 
 // fieldManager is the one that Flux's kustomize-controller applies with: with the same name an object changes hands without one field
@@ -80,6 +84,9 @@ const nowhere = "0"
 
 // Run runs the agent until ctx ends.
 func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
+	tel := telemetry.New()
+	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(tel.Transport)
 	mgr, err := newManager(cfg, opts)
 	if err != nil {
 		return err
@@ -87,7 +94,12 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	if err := installed(mgr.GetRESTMapper(), opts); err != nil {
 		return err
 	}
-	if err := setUp(ctx, mgr, cfg, opts); err != nil {
+	shown, err := opts.show(tel)
+	if err != nil {
+		return err
+	}
+	defer shown()
+	if err := setUp(ctx, mgr, cfg, tel, opts); err != nil {
 		return err
 	}
 	if err := mgr.Start(ctx); err != nil {
@@ -176,7 +188,7 @@ func installed(mapper apimeta.RESTMapper, opts Options) error {
 }
 
 // setUp builds the layers from the ground up and registers what runs.
-func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Options) error {
+func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *telemetry.Telemetry, opts Options) error {
 	clients, err := kube.NewClients(cfg)
 	if err != nil {
 		return err
@@ -194,7 +206,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Opti
 	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess, NeedsBody: health.NeedsBody})
 	engine := apply.New(clients, pool, apply.Settings{})
 	kustomizations, err := delivery.SetupKustomization(ctx, mgr, delivery.Parts{
-		Clients: clients, Events: kustomizeEvents, Store: store, Builder: build.New(), Engine: engine, Pool: pool,
+		Clients: clients, Events: kustomizeEvents, Store: store, Builder: build.New(), Engine: engine, Pool: pool, Telemetry: tel,
 	}, opts.Kustomizations)
 	if err != nil {
 		return err
@@ -205,7 +217,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, opts Opti
 	}
 	git := source.NewGit(store, gitOptions...)
 	sourceOpts := opts.Sources
-	sourceOpts.Store, sourceOpts.Events, sourceOpts.Advertise, sourceOpts.Stored = store, sourceEvents, opts.Advertise, kustomizations.SourceStored
+	sourceOpts.Telemetry, sourceOpts.Store, sourceOpts.Events, sourceOpts.Advertise, sourceOpts.Stored = tel, store, sourceEvents, opts.Advertise, kustomizations.SourceStored
 	fetchers, err := sources.SetUp(ctx, mgr, sourceOpts, sources.GitRepositories(git, mgr.GetAPIReader(), opts.Sources.Limits))
 	if err != nil {
 		return err

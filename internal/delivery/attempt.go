@@ -35,7 +35,7 @@ func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
 		}
 		t.vars, t.hasVars = vars, true
 	}
-	built, err := t.builder.Build(ctx, build.Input{Tree: t.in.snapshot, Path: t.obj.Spec.Path, Spec: t.obj.Spec, Vars: t.vars.values})
+	built, err := t.build(ctx)
 	if err != nil {
 		return t.fail(ctx, buildReason(err), err)
 	}
@@ -54,6 +54,7 @@ func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
 		return *result, err
 	}
 	t.announce(changes)
+	t.countDrift(ctx, before, changes)
 	if err := t.tellDrift(ctx, changes); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -136,7 +137,7 @@ func (t *task) applyAndPrune(ctx context.Context, built, objs []*unstructured.Un
 	if err := t.watch(ctx, next); err != nil {
 		return nil, &ctrl.Result{}, err
 	}
-	result, err := t.applier.Apply(ctx, objs, opts)
+	result, err := t.apply(ctx, objs, opts)
 	if err != nil {
 		t.announce(result.Changes)
 		if opts.Continue {
@@ -154,7 +155,7 @@ func (t *task) applyAndPrune(ctx context.Context, built, objs []*unstructured.Un
 	changes := result.Changes
 	t.obj.Status.Inventory = apply.Inventory(next.refs)
 	if t.obj.Spec.Prune && len(stale) > 0 {
-		pruned, err := t.applier.Prune(ctx, stale, opts)
+		pruned, err := t.prune(ctx, stale, opts)
 		changes = append(changes, pruned...)
 		if err != nil {
 			t.obj.Status.Inventory = apply.Inventory(append(slices.Clone(next.refs), undeleted(stale, pruned)...))

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 const (
@@ -36,6 +37,7 @@ func (t *task) await(ctx context.Context, changes []apply.Change, earlier *wait)
 	}
 	t.entry.wait = &wait{
 		refs: refs, started: t.started, deadline: t.started.Add(t.obj.GetTimeout()), state: waitOpen, changed: changed(changes),
+		trace: telemetry.From(ctx).Mark(),
 	}
 	if earlier != nil && earlier.state == waitOpen {
 		t.entry.wait.started, t.entry.wait.deadline = earlier.started, earlier.deadline
@@ -87,6 +89,7 @@ func (t *task) judge(ctx context.Context) (ctrl.Result, error) {
 			return t.again(), nil
 		}
 		news := w.changed
+		t.waited(ctx, nil)
 		w.state, w.changed = waitSettled, false
 		return t.succeed(ctx, news)
 	}
@@ -98,11 +101,9 @@ func (t *task) judge(ctx context.Context) (ctrl.Result, error) {
 	case w.state == waitFailed:
 		return t.again(), nil
 	case held[0].verdict.State == health.Degraded:
-		w.state = waitFailed
-		return t.fail(ctx, meta.HealthCheckFailedReason, fmt.Errorf("health check failed: %s", t.describe(ctx, held)))
+		return t.unhealthy(ctx, fmt.Errorf("health check failed: %s", t.describe(ctx, held)))
 	case !now.Before(w.deadline):
-		w.state = waitFailed
-		return t.fail(ctx, meta.HealthCheckFailedReason, fmt.Errorf("timeout after %s waiting for %s", t.obj.GetTimeout(), t.describe(ctx, held)))
+		return t.unhealthy(ctx, fmt.Errorf("timeout after %s waiting for %s", t.obj.GetTimeout(), t.describe(ctx, held)))
 	case !now.Before(w.announceAt()):
 		w.announced, w.told = true, now
 		t.progressing(fmt.Sprintf("Waiting up to %s for %s", t.obj.GetTimeout(), t.describe(ctx, held)))
@@ -111,6 +112,13 @@ func (t *task) judge(ctx context.Context) (ctrl.Result, error) {
 		}
 	}
 	return t.again(), nil
+}
+
+// unhealthy ends a wait that failed.
+func (t *task) unhealthy(ctx context.Context, err error) (ctrl.Result, error) {
+	t.waited(ctx, err)
+	t.entry.wait.state = waitFailed
+	return t.fail(ctx, meta.HealthCheckFailedReason, err)
 }
 
 // announceAt is when the status should next say what a wait is held up by: soon at first, and then less and less often.

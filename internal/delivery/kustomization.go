@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 const (
@@ -69,6 +70,7 @@ type KustomizationReconciler struct {
 	local     *target
 	memory    *memory
 	queue     *wake.Queue
+	telemetry *telemetry.Telemetry
 	opts      KustomizationOptions
 }
 
@@ -117,6 +119,7 @@ func (r *KustomizationReconciler) addFinalizer(ctx context.Context, obj *kustomi
 
 // forget drops what is known of a Kustomization that is gone.
 func (r *KustomizationReconciler) forget(key types.NamespacedName) {
+	r.telemetry.Forget(telemetry.Object{Kind: kustomizev1.KustomizationKind, Namespace: key.Namespace, Name: key.Name})
 	to := r.memory.of(key).target
 	refs := r.memory.forget(key)
 	if to != nil {
@@ -215,7 +218,7 @@ func (t *task) look(ctx context.Context, touched map[kube.Ref]struct{}, kinds bo
 	case judge:
 		return t.judge(ctx)
 	case record:
-		return t.succeed(ctx, false)
+		return t.unaffected(ctx)
 	case rest:
 	}
 	return t.again(), nil

@@ -11,6 +11,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // past is what an attempt that ended was made of.
@@ -50,6 +51,8 @@ type wait struct {
 	told time.Time
 	// changed: the attempt that it began with changed something, which is told when it ends.
 	changed bool
+	// trace is where the attempt that began it is in its trace.
+	trace telemetry.Mark
 }
 
 type waitState string

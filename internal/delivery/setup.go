@@ -20,6 +20,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // Parts are the layers below that the Kustomization reconciler ties together.
@@ -30,6 +31,8 @@ type Parts struct {
 	Builder *build.Builder
 	Engine  *apply.Engine
 	Pool    *observe.Pool
+	// Telemetry counts and traces what is done. Nil: nothing does.
+	Telemetry *telemetry.Telemetry
 }
 
 const (
@@ -51,7 +54,7 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 	r := &KustomizationReconciler{
 		client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: parts.Events,
 		snapshots: parts.Store, builder: parts.Builder, local: &target{clients: parts.Clients, applier: parts.Engine, watcher: parts.Pool},
-		memory: newMemory(), queue: &wake.Queue{}, opts: opts,
+		memory: newMemory(), queue: &wake.Queue{}, telemetry: parts.Telemetry, opts: opts,
 	}
 	for index, fn := range map[string]client.IndexerFunc{bySource: indexSource, byDependency: indexDependencies} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &kustomizev1.Kustomization{}, index, fn); err != nil {
@@ -59,13 +62,15 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 		}
 	}
 	parts.Pool.Subscribe(r.observed)
+	tel, kind := parts.Telemetry, kustomizev1.KustomizationKind
+	tel.Observe(r.resources, watchesOf(parts.Pool))
 	err := ctrl.NewControllerManagedBy(mgr).
-		For(&kustomizev1.Kustomization{}, ctrlbuilder.WithPredicates(wake.SpecOrRequest())).
+		For(&kustomizev1.Kustomization{}, ctrlbuilder.WithPredicates(tel.Passing(kind, wake.SpecOrRequest()))).
 		Watches(&kustomizev1.Kustomization{}, r.dependencyHandler()).
-		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.sourceChanged), ctrlbuilder.WithPredicates(wake.ArtifactMoved())).
+		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(tel.Waking(kind, telemetry.Source, r.sourceChanged)), ctrlbuilder.WithPredicates(wake.ArtifactMoved())).
 		WatchesRawSource(r.queue.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrent}).
-		Complete(r)
+		Complete(tel.Reconciler(kind, r))
 	if err != nil {
 		return nil, fmt.Errorf("set up the Kustomization controller: %w", err)
 	}

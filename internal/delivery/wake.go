@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/slipway-dev/slipway/internal/apply/observe"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // Indexes of the cache: who is concerned by a source, by a dependency.
@@ -26,16 +27,24 @@ const (
 
 // observed wakes those whom a change in the cluster concerns.
 func (r *KustomizationReconciler) observed(e observe.Event) {
-	r.queue.Wake(r.memory.touch(e.Ref)...)
+	r.wake(telemetry.Cluster, r.memory.touch(e.Ref)...)
+}
+
+// wake has Kustomizations looked at, for a reason that is counted.
+func (r *KustomizationReconciler) wake(cause telemetry.Cause, keys ...types.NamespacedName) {
+	r.telemetry.WokenBy(kustomizev1.KustomizationKind, cause)(keys...)
+	r.queue.Wake(keys...)
 }
 
 // KindsChanged wakes the Kustomizations that could not be applied because the cluster did not serve a kind.
-func (r *KustomizationReconciler) KindsChanged(string) { r.queue.Wake(r.memory.kindsChanged()...) }
+func (r *KustomizationReconciler) KindsChanged(string) {
+	r.wake(telemetry.Kinds, r.memory.kindsChanged()...)
+}
 
 // SourceStored wakes the Kustomizations of a source whose artifact was fetched again without a change of its status.
 func (r *KustomizationReconciler) SourceStored(ctx context.Context, kind string, key types.NamespacedName) {
 	for _, req := range r.bySource(ctx, kind, key) {
-		r.queue.Wake(req.NamespacedName)
+		r.wake(telemetry.Source, req.NamespacedName)
 	}
 }
 
@@ -93,10 +102,13 @@ func readinessOf(k *kustomizev1.Kustomization) readiness {
 // dependencyHandler wakes those who may have waited for a Kustomization: when its readiness moved all that depend on it, and at any other
 // change those that ask an expression about it.
 func (r *KustomizationReconciler) dependencyHandler() handler.EventHandler {
+	woken := r.telemetry.WokenBy(kustomizev1.KustomizationKind, telemetry.Dependency)
 	wake := func(ctx context.Context, obj client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request], only func(*kustomizev1.Kustomization) bool) {
 		for _, dependent := range r.dependents(ctx, client.ObjectKeyFromObject(obj)) {
 			if only == nil || only(&dependent) {
-				q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&dependent)})
+				key := client.ObjectKeyFromObject(&dependent)
+				woken(key)
+				q.Add(reconcile.Request{NamespacedName: key})
 			}
 		}
 	}

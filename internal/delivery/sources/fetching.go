@@ -28,9 +28,9 @@ func (t *task[T]) begin(token string) {
 	}
 	t.polls.begun(key)
 	t.flights.start(key, func(ctx context.Context) *landed[T] {
-		got, err := t.fetch(ctx, "")
+		got, err := t.measuredFetch(ctx, "")
 		return &landed[T]{generation: generation, token: token, got: got, err: err}
-	}, func() { t.queue.Wake(key) })
+	}, func() { t.landed(key) })
 }
 
 // settle records how a fetch ended.
@@ -92,9 +92,9 @@ func (t *task[T]) restore(ctx context.Context) error {
 		return nil
 	}
 	t.flights.start(key, func(ctx context.Context) *landed[T] {
-		got, err := t.fetch(ctx, artifact.Revision)
+		got, err := t.measuredFetch(ctx, artifact.Revision)
 		return &landed[T]{got: got, err: err}
-	}, func() { t.queue.Wake(key) })
+	}, func() { t.landed(key) })
 	return nil
 }
 

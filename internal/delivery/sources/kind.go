@@ -43,11 +43,12 @@ func (r *reconciler[T]) setUp(mgr ctrl.Manager, s *shared) error {
 	if _, err := mgr.GetCache().GetInformer(s.ctx, r.driver.object(), cache.BlockUntilSynced(false)); err != nil {
 		return fmt.Errorf("watch %ss: %w", r.kind, err)
 	}
+	s.opts.Telemetry.Observe(r.resources)
 	err := ctrl.NewControllerManagedBy(mgr).
-		For(r.driver.object(), ctrlbuilder.WithPredicates(wake.SpecOrRequest())).
+		For(r.driver.object(), ctrlbuilder.WithPredicates(s.opts.Telemetry.Passing(r.kind, wake.SpecOrRequest()))).
 		WatchesRawSource(r.queue.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		Complete(s.opts.Telemetry.Reconciler(r.kind, r))
 	if err != nil {
 		return fmt.Errorf("set up the %s controller: %w", r.kind, err)
 	}

@@ -35,6 +35,7 @@ func (r *reconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 	if err := r.client.Get(ctx, req.NamespacedName, obj); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.polls.forget(req.NamespacedName)
+			r.opts.Telemetry.Forget(r.measured(req.NamespacedName))
 			r.flights.take(req.NamespacedName)
 			return ctrl.Result{}, r.collect(ctx)
 		}

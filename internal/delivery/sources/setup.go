@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // store keeps what was fetched.
@@ -34,6 +35,8 @@ type Options struct {
 	Limits source.Limits
 	// Stored is told of each artifact that came into the store, so that what waits for it goes on.
 	Stored func(ctx context.Context, kind string, key types.NamespacedName)
+	// Telemetry counts and traces what is done. Nil: nothing does.
+	Telemetry *telemetry.Telemetry
 	// Clock is the time; tests set it.
 	Clock clock.PassiveClock
 }
