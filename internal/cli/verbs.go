@@ -19,6 +19,8 @@ func verbs() []Verb {
 		newUninstall,
 		newCheck,
 		newImage,
+		newPush,
+		newPull,
 		newKubeconfig,
 		newStatus,
 		newDown,

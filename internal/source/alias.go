@@ -24,7 +24,7 @@ type alias struct {
 // see the content: recall only what the server has just shown to the very
 // credentials of the request.
 func (s *Store) Remember(key string, snap *Snapshot) error {
-	data, err := json.Marshal(alias{Digest: snap.Digest(), Revision: snap.Revision()})
+	data, err := json.Marshal(alias{Digest: snap.tree.digest, Revision: snap.Revision()})
 	if err != nil {
 		return fmt.Errorf("encode alias: %w", err)
 	}

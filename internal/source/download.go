@@ -22,6 +22,7 @@ type Download struct {
 	file   string
 	digest string
 	size   int64
+	strict bool // how Unpack reads it
 }
 
 // ErrDigest: what was received is not what was asked for.

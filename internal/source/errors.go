@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
@@ -58,6 +59,8 @@ type Error struct {
 	Reason string
 	// Err is what happened.
 	Err error
+	// RetryAfter is how long the server asks to be left alone; 0 when it didn't say.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string { return e.Err.Error() }

@@ -40,8 +40,10 @@ func (s *Store) kept(digests []string) map[string]bool {
 	keep := map[string]bool{}
 	for _, d := range digests {
 		keep[d] = true
-		if a, ok := readAlias(s.aliasPath(archiveKey(d))); ok {
-			keep[a.Digest] = true
+		for _, key := range []string{archiveKey(d), fileKey(d)} {
+			if a, ok := readAlias(s.aliasPath(key)); ok {
+				keep[a.Digest] = true
+			}
 		}
 	}
 	s.mu.Lock()

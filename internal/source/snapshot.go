@@ -14,6 +14,7 @@ type Snapshot struct {
 	tree     *storedTree
 	revision string
 	commit   Commit
+	download *served // what is served instead of an archive of the tree; nil for most
 }
 
 // Revision is where the tree was found, in Flux's formats of RFC-0005:
@@ -22,11 +23,22 @@ type Snapshot struct {
 func (s *Snapshot) Revision() string { return s.revision }
 
 // Digest is "sha256:<64 hex>" of what WriteArchive writes. It depends on the
-// content alone: two revisions with the same files have the same digest.
-func (s *Snapshot) Digest() string { return s.tree.digest }
+// content alone: two revisions with the same files have the same digest. For
+// what [Download.Keep] kept it is the digest of the download.
+func (s *Snapshot) Digest() string {
+	if s.download != nil {
+		return s.download.digest
+	}
+	return s.tree.digest
+}
 
 // Size is the number of bytes that WriteArchive writes.
-func (s *Snapshot) Size() int64 { return s.tree.size }
+func (s *Snapshot) Size() int64 {
+	if s.download != nil {
+		return s.download.size
+	}
+	return s.tree.size
+}
 
 // Commit tells who made the revision, and when.
 func (s *Snapshot) Commit() Commit { return s.commit }
@@ -59,5 +71,13 @@ func (s *Snapshot) Hash(name string) (string, bool) {
 // WriteArchive writes the tree as tar.gz, the same bytes each time. Symbolic
 // links are not part of it. An error wraps ErrDamaged when stored content is.
 func (s *Snapshot) WriteArchive(w io.Writer) error {
+	if s.download != nil {
+		content, err := s.store.readBlob(s.download.blob.sum, s.download.blob.size)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(content)
+		return err
+	}
 	return writeArchive(w, s.tree.root, s.store)
 }

@@ -83,7 +83,7 @@ func (s *Store) Get(digest string) (*Snapshot, bool) {
 	if snap, ok := s.get(digest); ok {
 		return snap, true
 	}
-	return s.recall(archiveKey(digest))
+	return s.getArchived(digest)
 }
 
 // get is called with gc held shared. It knows a snapshot's own digest only.

@@ -24,6 +24,10 @@ type UnpackOptions struct {
 	Ignore *string
 	// KeepAll leaves ignore rules out altogether.
 	KeepAll bool
+	// Strict refuses what no tool that builds artifacts makes: a path that is
+	// there twice, a link that leads out of the tree, and an archive that unpacks
+	// to far more than it has (see maxRatio).
+	Strict bool
 }
 
 // Unpack makes a snapshot of a tar archive, gzipped or not. Directories, times
@@ -33,6 +37,7 @@ type UnpackOptions struct {
 // Errors are *[Error], or ctx's.
 func (d *Download) Unpack(ctx context.Context, opts UnpackOptions) (*Snapshot, error) {
 	excluded := func(string) bool { return false }
+	d.strict = opts.Strict
 	if !opts.KeepAll {
 		filter := NewFilter(opts.Ignore)
 		if err := d.each(ctx, filter.scan(d.limits)); err != nil {
@@ -45,11 +50,20 @@ func (d *Download) Unpack(ctx context.Context, opts UnpackOptions) (*Snapshot, e
 	}
 	draft := d.store.NewDraft(d.limits)
 	defer draft.Discard()
+	seen := map[string]bool{}
 	err := d.each(ctx, func(h *tar.Header, content io.Reader) error {
 		name, err := cleanPath(h.Name)
 		switch {
-		case err != nil || excluded(name):
+		case err != nil:
 			return err
+		case opts.Strict:
+			if err := refuseDisguise(h, name, seen); err != nil {
+				return err
+			}
+		}
+		switch {
+		case excluded(name):
+			return nil
 		case h.Typeflag == tar.TypeSymlink:
 			return draft.Link(name, h.Linkname)
 		}
@@ -82,6 +96,11 @@ func (d *Download) each(ctx context.Context, visit func(*tar.Header, io.Reader) 
 	plain = &meter{r: plain, left: d.limits.MaxUnpackedBytes, err: &LimitError{
 		Limit: "MaxUnpackedBytes", Value: d.limits.MaxUnpackedBytes, What: "the unpacked archive", Advice: adviceArchive,
 	}}
+	if most := max(d.size*maxRatio, freeRatio); d.strict && most < d.limits.MaxUnpackedBytes {
+		plain = &meter{r: plain, left: most, err: &LimitError{
+			Limit: "compression ratio", Value: maxRatio, What: "the unpacked archive", Advice: "it looks like a bomb: build it again without files that are all the same byte",
+		}}
+	}
 	archive := tar.NewReader(plain)
 	for seen := 0; ; seen++ {
 		if err := ctx.Err(); err != nil {
@@ -113,6 +132,29 @@ func (d *Download) visit(h *tar.Header, content io.Reader, seen int, visit func(
 		return visit(h, content)
 	}
 	return failf(ReasonContentInvalid, "%s is neither a file nor a directory nor a symbolic link: build the archive without it", shorten(h.Name))
+}
+
+// What an archive may unpack to, if it must be strict: so many times its size,
+// or that many bytes in any case. Manifests are seldom compressed to less than a
+// thirtieth; gzip can reach a thousandth.
+const (
+	maxRatio  = 200
+	freeRatio = 64 << 20
+)
+
+// refuseDisguise refuses entries that mean one thing to one reader and another thing to the next.
+func refuseDisguise(h *tar.Header, name string, seen map[string]bool) error {
+	if seen[name] {
+		return failf(ReasonContentInvalid, "%s is in the archive twice: build it again with each file once", shorten(name))
+	}
+	seen[name] = true
+	if h.Typeflag != tar.TypeSymlink {
+		return nil
+	}
+	if target := path.Join(path.Dir(name), h.Linkname); path.IsAbs(h.Linkname) || target == ".." || strings.HasPrefix(target, "../") {
+		return failf(ReasonContentInvalid, "%w: %s leads to %s: build the archive without it", ErrEscapes, shorten(name), shorten(h.Linkname))
+	}
+	return nil
 }
 
 // archiveError gives what the archive is to blame for its reason.

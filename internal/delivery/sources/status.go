@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
@@ -72,7 +73,7 @@ func (t *task[T]) fail(ctx context.Context, err error) (ctrl.Result, error) {
 		t.event(reason, message, true)
 	}
 	t.poll.failures++
-	pause := min(wake.Interval(t.interval), wake.Backoff(t.poll.failures))
+	pause := max(min(wake.Interval(t.interval), wake.Backoff(t.poll.failures)), retryAfter(err))
 	t.poll.next = t.opts.Clock.Now().Add(wake.Spread(pause))
 	if err := t.write(ctx); err != nil {
 		return ctrl.Result{}, err
@@ -100,6 +101,15 @@ func reasonOf(err error, otherwise string) string {
 		return typed.Reason
 	}
 	return otherwise
+}
+
+// retryAfter is how long the server asks to be left alone.
+func retryAfter(err error) time.Duration {
+	var typed *source.Error
+	if !errors.As(err, &typed) {
+		return 0
+	}
+	return typed.RetryAfter
 }
 
 func (t *task[T]) condition(kind string, status metav1.ConditionStatus, reason, message string) (fresh bool) {
