@@ -27,7 +27,10 @@ func served() []string {
 	return []string{
 		"kustomize.toolkit.fluxcd.io_kustomizations.yaml",
 		"notification.toolkit.fluxcd.io_receivers.yaml",
+		"source.toolkit.fluxcd.io_buckets.yaml",
+		"source.toolkit.fluxcd.io_externalartifacts.yaml",
 		"source.toolkit.fluxcd.io_gitrepositories.yaml",
+		"source.toolkit.fluxcd.io_ocirepositories.yaml",
 	}
 }
 

@@ -13,10 +13,10 @@ import (
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -164,29 +164,6 @@ func cacheOptions(opts Options) cache.Options {
 	return out
 }
 
-// installed tells early, and with what to do, that the cluster does not know the kinds.
-func installed(mapper apimeta.RESTMapper, opts Options) error {
-	kinds := []struct{ group, kind, version string }{
-		{sourcev1.GroupVersion.Group, sourcev1.GitRepositoryKind, sourcev1.GroupVersion.Version},
-		{kustomizev1.GroupVersion.Group, kustomizev1.KustomizationKind, kustomizev1.GroupVersion.Version},
-	}
-	if listens(opts.ReceiverAddress) {
-		kinds = append(kinds, struct{ group, kind, version string }{
-			notificationv1.GroupVersion.Group, notificationv1.ReceiverKind, notificationv1.GroupVersion.Version,
-		})
-	}
-	for _, gvk := range kinds {
-		_, err := mapper.RESTMapping(groupKind(gvk.group, gvk.kind), gvk.version)
-		if apimeta.IsNoMatchError(err) {
-			return fmt.Errorf("the cluster does not know %s.%s; install the custom resource definitions with `slipway install`", gvk.kind, gvk.group)
-		}
-		if err != nil {
-			return fmt.Errorf("ask what the cluster serves: %w", err)
-		}
-	}
-	return nil
-}
-
 // setUp builds the layers from the ground up and registers what runs.
 func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *telemetry.Telemetry, opts Options) error {
 	clients, err := kube.NewClients(cfg)
@@ -205,31 +182,57 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	sourceEvents := kube.NewRecorder(core, mgr.GetScheme(), "source-controller")
 	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess, NeedsBody: health.NeedsBody})
 	engine := apply.New(clients, pool, apply.Settings{})
-	kustomizations, err := delivery.SetupKustomization(ctx, mgr, delivery.Parts{
-		Clients: clients, Events: kustomizeEvents, Store: store, Builder: build.New(), Engine: engine, Pool: pool, Telemetry: tel,
+	var kustomizations *delivery.KustomizationReconciler
+	sourceOpts := opts.Sources
+	sourceOpts.Telemetry, sourceOpts.Store, sourceOpts.Events, sourceOpts.Advertise = tel, store, sourceEvents, opts.Advertise
+	sourceOpts.Stored = func(ctx context.Context, kind string, key types.NamespacedName) {
+		kustomizations.SourceStored(ctx, kind, key)
+	}
+	fetchers := sources.SetUp(ctx, mgr, sourceOpts)
+	kustomizations, err = delivery.SetupKustomization(ctx, mgr, delivery.Parts{
+		Clients: clients, Events: kustomizeEvents, Store: store, Sources: fetchers, Builder: build.New(), Engine: engine, Pool: pool, Telemetry: tel,
 	}, opts.Kustomizations)
 	if err != nil {
 		return err
 	}
-	var gitOptions []source.GitOption
-	if opts.AllowFile {
-		gitOptions = append(gitOptions, source.AllowFile())
+	git, archives := source.NewGit(store, gitOptions(opts)...), source.NewArtifacts(store)
+	reader, limits := mgr.GetAPIReader(), opts.Sources.Limits
+	kinds := &kinds{
+		mapper: mgr.GetRESTMapper(), log: mgr.GetLogger(),
+		serve: func(kind sources.Kind) error {
+			if err := fetchers.Serve(kind); err != nil {
+				return err
+			}
+			return kustomizations.Follow(kind)
+		},
+		began: kustomizations.SourceKindServed,
 	}
-	git := source.NewGit(store, gitOptions...)
-	sourceOpts := opts.Sources
-	sourceOpts.Telemetry, sourceOpts.Store, sourceOpts.Events, sourceOpts.Advertise, sourceOpts.Stored = tel, store, sourceEvents, opts.Advertise, kustomizations.SourceStored
-	fetchers, err := sources.SetUp(ctx, mgr, sourceOpts, sources.GitRepositories(git, mgr.GetAPIReader(), opts.Sources.Limits))
-	if err != nil {
+	if err := kinds.offer(
+		sources.GitRepositories(git, reader, limits),
+		sources.ExternalArtifacts(archives, limits),
+	); err != nil {
 		return err
 	}
 	if err := setUpReceivers(ctx, mgr, clients, core, fetchers, opts); err != nil {
 		return err
 	}
-	definitions := func(ctx context.Context) error { return clients.WatchDefinitions(ctx, kustomizations.KindsChanged) }
-	for _, r := range []manager.Runnable{leading(definitions), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, fetchers.Wait, git.Close)), artifacts(opts.ArtifactAddress, store)} {
+	definitions := func(ctx context.Context) error {
+		return clients.WatchDefinitions(ctx, func(name string) {
+			kustomizations.KindsChanged(name)
+			kinds.changed(name)
+		})
+	}
+	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, fetchers.Wait, git.Close, archives.Close)), artifacts(opts.ArtifactAddress, store)} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("register: %w", err)
 		}
+	}
+	return nil
+}
+
+func gitOptions(opts Options) []source.GitOption {
+	if opts.AllowFile {
+		return []source.GitOption{source.AllowFile()}
 	}
 	return nil
 }

@@ -10,15 +10,10 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/slipway-dev/slipway/internal/source"
 )
-
-func groupKind(group, kind string) schema.GroupKind {
-	return schema.GroupKind{Group: group, Kind: kind}
-}
 
 // leading is a part that only the replica that leads runs.
 type leading func(ctx context.Context) error

@@ -11,11 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/delivery/sources"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
@@ -35,6 +38,12 @@ const (
 type (
 	snapshots interface {
 		Get(digest string) (*source.Snapshot, bool)
+	}
+	// sourceKinds are the kinds of sources that the cluster knows, and their reconcilers.
+	sourceKinds interface {
+		New(kind string) (sources.Object, bool)
+		Look(kind string, key types.NamespacedName)
+		Problem(kind string, key types.NamespacedName) string
 	}
 	builder interface {
 		Build(ctx context.Context, in build.Input) (*build.Result, error)
@@ -66,12 +75,16 @@ type KustomizationReconciler struct {
 	reader    client.Reader // reads from the API server
 	events    *kube.Recorder
 	snapshots snapshots
-	builder   builder
-	local     *target
-	memory    *memory
-	queue     *wake.Queue
-	telemetry *telemetry.Telemetry
-	opts      KustomizationOptions
+	sources   sourceKinds
+	cache     cache.Cache
+	// controller is the one that reconciles with this: kinds of sources are added to what it watches.
+	controller controller.Controller
+	builder    builder
+	local      *target
+	memory     *memory
+	queue      *wake.Queue
+	telemetry  *telemetry.Telemetry
+	opts       KustomizationOptions
 }
 
 // Reconcile does what decide says for one Kustomization, and writes its status at most once per outcome.

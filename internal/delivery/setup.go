@@ -6,17 +6,19 @@ import (
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
-	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/delivery/sources"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
@@ -28,6 +30,7 @@ type Parts struct {
 	Clients *kube.Clients
 	Events  *kube.Recorder
 	Store   *source.Store
+	Sources *sources.Sources
 	Builder *build.Builder
 	Engine  *apply.Engine
 	Pool    *observe.Pool
@@ -53,7 +56,8 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 	}
 	r := &KustomizationReconciler{
 		client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: parts.Events,
-		snapshots: parts.Store, builder: parts.Builder, local: &target{clients: parts.Clients, applier: parts.Engine, watcher: parts.Pool},
+		snapshots: parts.Store, sources: parts.Sources, cache: mgr.GetCache(), builder: parts.Builder,
+		local:  &target{clients: parts.Clients, applier: parts.Engine, watcher: parts.Pool},
 		memory: newMemory(), queue: &wake.Queue{}, telemetry: parts.Telemetry, opts: opts,
 	}
 	for index, fn := range map[string]client.IndexerFunc{bySource: indexSource, byDependency: indexDependencies} {
@@ -64,15 +68,27 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 	parts.Pool.Subscribe(r.observed)
 	tel, kind := parts.Telemetry, kustomizev1.KustomizationKind
 	tel.Observe(r.resources, watchesOf(parts.Pool))
-	err := ctrl.NewControllerManagedBy(mgr).
+	var err error
+	r.controller, err = ctrl.NewControllerManagedBy(mgr).
 		For(&kustomizev1.Kustomization{}, ctrlbuilder.WithPredicates(tel.Passing(kind, wake.SpecOrRequest()))).
 		Watches(&kustomizev1.Kustomization{}, r.dependencyHandler()).
-		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(tel.Waking(kind, telemetry.Source, r.sourceChanged)), ctrlbuilder.WithPredicates(wake.ArtifactMoved())).
 		WatchesRawSource(r.queue.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrent}).
-		Complete(tel.Reconciler(kind, r))
+		Build(tel.Reconciler(kind, r))
 	if err != nil {
 		return nil, fmt.Errorf("set up the Kustomization controller: %w", err)
 	}
 	return r, nil
+}
+
+// Follow wakes Kustomizations when the artifact of a source of a kind moves, from now on. The cluster must know the kind.
+func (r *KustomizationReconciler) Follow(kind sources.Kind) error {
+	var obj client.Object = kind.New()
+	changed := func(ctx context.Context, obj client.Object) []reconcile.Request {
+		return r.bySource(ctx, kind.Name(), client.ObjectKeyFromObject(obj))
+	}
+	if err := r.controller.Watch(ctrlsource.Kind(r.cache, obj, handler.EnqueueRequestsFromMapFunc(r.telemetry.Waking(kustomizev1.KustomizationKind, telemetry.Source, changed)), wake.ArtifactMoved())); err != nil {
+		return fmt.Errorf("watch %ss for Kustomizations: %w", kind.Name(), err)
+	}
+	return nil
 }

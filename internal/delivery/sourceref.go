@@ -6,7 +6,6 @@ import (
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
-	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -35,22 +34,27 @@ func (r *KustomizationReconciler) input(ctx context.Context, obj *kustomizev1.Ku
 		return nil, stalledBy(accessDenied, fmt.Sprintf("can't access '%s/%s', cross-namespace references have been blocked; put the source into namespace %s",
 			ref.Kind, key, obj.Namespace)), nil
 	}
-	if ref.Kind != sourcev1.GitRepositoryKind {
-		return nil, stalledBy(meta.ArtifactFailedReason, fmt.Sprintf("source kind %s is not served by this version of Slipway; use a GitRepository", ref.Kind)), nil
+	src, ok := r.sources.New(ref.Kind)
+	if !ok {
+		return nil, stalledBy(meta.ArtifactFailedReason, fmt.Sprintf("this cluster does not know %s: install its definition with `slipway install`; "+
+			"it is served as soon as it is there", ref.Kind)), nil
 	}
-	var repo sourcev1.GitRepository
-	if err := r.client.Get(ctx, key, &repo); err != nil {
+	if err := r.client.Get(ctx, key, src); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil, &blocked{reason: meta.ArtifactFailedReason, message: fmt.Sprintf("Source '%s/%s' not found; create it, or correct spec.sourceRef", ref.Kind, key)}, nil
 		}
 		return nil, nil, fmt.Errorf("get source %s: %w", key, err)
 	}
-	artifact := repo.GetArtifact()
+	artifact := src.GetArtifact()
 	if artifact == nil {
 		return nil, &blocked{reason: meta.ArtifactFailedReason, message: fmt.Sprintf("Source '%s/%s' has no artifact yet; see its conditions", ref.Kind, key), expected: true}, nil
 	}
 	snapshot, ok := r.snapshots.Get(artifact.Digest)
 	if !ok {
+		if problem := r.sources.Problem(ref.Kind, key); problem != "" {
+			return nil, &blocked{reason: meta.ArtifactFailedReason, message: fmt.Sprintf("Source '%s/%s' can't be fetched: %s", ref.Kind, key, problem)}, nil
+		}
+		r.sources.Look(ref.Kind, key)
 		return nil, &blocked{
 			reason: meta.ArtifactFailedReason, message: fmt.Sprintf("Source '%s/%s' is being fetched again", ref.Kind, key), quiet: true,
 		}, nil

@@ -5,7 +5,6 @@ import (
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
-	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -48,6 +47,20 @@ func (r *KustomizationReconciler) SourceStored(ctx context.Context, kind string,
 	}
 }
 
+// SourceKindServed wakes the Kustomizations that could not go on because the cluster did not know the kind of their source.
+func (r *KustomizationReconciler) SourceKindServed(ctx context.Context, kind string) {
+	var all kustomizev1.KustomizationList
+	if err := r.client.List(ctx, &all); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list Kustomizations to wake", "source kind", kind)
+		return
+	}
+	for i := range all.Items {
+		if all.Items[i].Spec.SourceRef.Kind == kind {
+			r.queue.Wake(client.ObjectKeyFromObject(&all.Items[i]))
+		}
+	}
+}
+
 func (r *KustomizationReconciler) bySource(ctx context.Context, kind string, key types.NamespacedName) []reconcile.Request {
 	return r.list(ctx, bySource, kind+"/"+key.String())
 }
@@ -63,10 +76,6 @@ func (r *KustomizationReconciler) list(ctx context.Context, index, value string)
 		requests[i] = reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&found.Items[i])}
 	}
 	return requests
-}
-
-func (r *KustomizationReconciler) sourceChanged(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.bySource(ctx, sourcev1.GitRepositoryKind, client.ObjectKeyFromObject(obj))
 }
 
 // indexSource and indexDependencies are the cache's indexes.

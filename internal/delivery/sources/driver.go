@@ -12,15 +12,15 @@ import (
 	"github.com/slipway-dev/slipway/internal/source"
 )
 
-// object is what all kinds of sources are in Go.
-type object interface {
+// Object is what all kinds of sources are in Go.
+type Object interface {
 	client.Object
 	sourcev1.Source
 }
 
 // driver is what one kind of source adds to the reconciler. Its methods may be called at the same time for different objects; they must
 // not keep the objects they are given.
-type driver[T object] interface {
+type driver[T Object] interface {
 	// traits are the constants of the kind.
 	traits() traits
 	// object and list return empty ones.
@@ -47,6 +47,9 @@ type traits struct {
 	// conditions are the types of conditions that only this kind has, such as SourceVerified. Those that a fetch does not return go
 	// when it succeeds.
 	conditions []string
+	// foreign: the status is another controller's. What its artifact names is fetched, nothing is written, and the spec has nothing of
+	// what fields names. Such a fetch returns a snapshot that the store knows by the artifact's digest.
+	foreign bool
 }
 
 // want says what to fetch beside what the spec says.
@@ -58,7 +61,7 @@ type want struct {
 }
 
 // fetched is what a fetch found.
-type fetched[T object] struct {
+type fetched[T Object] struct {
 	snapshot *source.Snapshot
 	// conditions of the kind's own; only type, status, reason and message are used.
 	conditions []metav1.Condition

@@ -8,7 +8,7 @@ import (
 )
 
 // landed is how a fetch ended.
-type landed[T object] struct {
+type landed[T Object] struct {
 	generation int64  // of the spec that it was made for
 	token      string // of the request that was pending when it began
 	got        fetched[T]
@@ -42,7 +42,7 @@ func (g *gates) wait() { g.wg.Wait() }
 
 // flights are the fetches of one kind that are under way, one per source at most. They hold no worker: a server that doesn't answer
 // keeps nobody waiting but the namespace that named it.
-type flights[T object] struct {
+type flights[T Object] struct {
 	ctx   context.Context //nolint:containedctx // the life of the agent, which fetches end with
 	gates *gates
 
@@ -51,7 +51,7 @@ type flights[T object] struct {
 	ended map[types.NamespacedName]*landed[T]
 }
 
-func newFlights[T object](ctx context.Context, gates *gates) *flights[T] {
+func newFlights[T Object](ctx context.Context, gates *gates) *flights[T] {
 	return &flights[T]{ctx: ctx, gates: gates, away: map[types.NamespacedName]bool{}, ended: map[types.NamespacedName]*landed[T]{}}
 }
 

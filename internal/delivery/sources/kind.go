@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 )
@@ -21,31 +22,39 @@ type Kind interface {
 	// Name is the kind's, such as GitRepository.
 	Name() string
 
-	setUp(mgr ctrl.Manager, shared *shared) error
+	setUp(shared *shared) error
 	// artifacts are the digests that the objects of the kind have in their statuses.
 	artifacts(ctx context.Context) ([]string, error)
+	// New returns an empty object of the kind.
+	New() Object
+	look(key types.NamespacedName)
+	problem(key types.NamespacedName) string
 	// hurry fetches the source at once, whatever its interval. It is false where the source isn't there.
 	hurry(ctx context.Context, key types.NamespacedName) bool
 }
 
 // kindOf makes a kind out of what is special about it.
-func kindOf[T object](d driver[T]) Kind {
+func kindOf[T Object](d driver[T]) Kind {
 	return &reconciler[T]{driver: d, kind: d.traits().kind, polls: newPolls(), queue: &wake.Queue{}}
 }
 
 // Name implements Kind.
 func (r *reconciler[T]) Name() string { return r.kind }
 
-// setUp registers the reconciler with mgr.
-func (r *reconciler[T]) setUp(mgr ctrl.Manager, s *shared) error {
+// setUp registers the reconciler with the manager.
+func (r *reconciler[T]) setUp(s *shared) error {
 	r.shared, r.flights = s, newFlights[T](s.ctx, s.gates)
 	// Known to the cache before anything runs: a collection must see the objects of all kinds.
-	if _, err := mgr.GetCache().GetInformer(s.ctx, r.driver.object(), cache.BlockUntilSynced(false)); err != nil {
+	if _, err := s.mgr.GetCache().GetInformer(s.ctx, r.driver.object(), cache.BlockUntilSynced(false)); err != nil {
 		return fmt.Errorf("watch %ss: %w", r.kind, err)
 	}
 	s.opts.Telemetry.Observe(r.resources)
-	err := ctrl.NewControllerManagedBy(mgr).
-		For(r.driver.object(), ctrlbuilder.WithPredicates(s.opts.Telemetry.Passing(r.kind, wake.SpecOrRequest()))).
+	moved := wake.SpecOrRequest()
+	if r.driver.traits().foreign {
+		moved = predicate.Or(moved, wake.ArtifactMoved())
+	}
+	err := ctrl.NewControllerManagedBy(s.mgr).
+		For(r.driver.object(), ctrlbuilder.WithPredicates(s.opts.Telemetry.Passing(r.kind, moved))).
 		WatchesRawSource(r.queue.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(s.opts.Telemetry.Reconciler(r.kind, r))
@@ -73,6 +82,15 @@ func (r *reconciler[T]) artifacts(ctx context.Context) ([]string, error) {
 	return digests, err
 }
 
+// New implements Kind.
+func (r *reconciler[T]) New() Object { return r.driver.object() }
+
+// look has the source looked at: it is fetched if its time has come, or if the store has lost it.
+func (r *reconciler[T]) look(key types.NamespacedName) { r.queue.Wake(key) }
+
+func (r *reconciler[T]) problem(key types.NamespacedName) string { return r.polls.mark(key).problem }
+
+// hurry fetches the source at once, whatever its interval.
 func (r *reconciler[T]) hurry(ctx context.Context, key types.NamespacedName) bool {
 	if err := r.client.Get(ctx, key, r.driver.object()); err != nil {
 		return false

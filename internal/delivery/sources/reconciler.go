@@ -20,7 +20,7 @@ import (
 const manager = client.FieldOwner("gotk-source-controller")
 
 // reconciler keeps the store at what the servers of one kind of source have.
-type reconciler[T object] struct {
+type reconciler[T Object] struct {
 	*shared
 	driver  driver[T]
 	kind    string
@@ -50,7 +50,7 @@ func (r *reconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 }
 
 // task is one reconcile of one source.
-type task[T object] struct {
+type task[T Object] struct {
 	*reconciler[T]
 	fields
 	log     logr.Logger
@@ -73,9 +73,22 @@ func (t *task[T]) release(ctx context.Context) error {
 	return nil
 }
 
+// missing tells whether the store has lost what the status says is in it.
+func (t *task[T]) missing() bool {
+	artifact := *t.artifact
+	if artifact == nil {
+		return false
+	}
+	_, ok := t.store.Get(artifact.Digest)
+	return !ok
+}
+
 func (t *task[T]) key() types.NamespacedName { return client.ObjectKeyFromObject(t.obj) }
 
 func (t *task[T]) step(ctx context.Context) (ctrl.Result, error) {
+	if t.driver.traits().foreign {
+		return t.follow(ctx)
+	}
 	if t.suspend {
 		return ctrl.Result{}, t.restore(ctx)
 	}
@@ -100,7 +113,7 @@ func (t *task[T]) step(ctx context.Context) (ctrl.Result, error) {
 		}
 		return result, nil
 	}
-	asked = asked && token != *t.lastHandled || t.polls.hurried(t.key())
+	asked = asked && token != *t.lastHandled || t.polls.hurried(t.key()) || t.poll.failures == 0 && t.missing()
 	if wait := t.poll.next.Sub(t.started); wait > 0 && t.poll.generation == t.obj.GetGeneration() && !asked {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}

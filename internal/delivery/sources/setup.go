@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -33,7 +34,7 @@ type Options struct {
 	PerNamespace int
 	// Limits bound what one source may cost.
 	Limits source.Limits
-	// Stored is told of each artifact that came into the store, so that what waits for it goes on.
+	// Stored is told of each artifact that came into the store, so that what waits for it goes on, and of each new Problem.
 	Stored func(ctx context.Context, kind string, key types.NamespacedName)
 	// Telemetry counts and traces what is done. Nil: nothing does.
 	Telemetry *telemetry.Telemetry
@@ -49,53 +50,96 @@ type Sources struct {
 // shared is what the reconcilers of all kinds have in common.
 type shared struct {
 	ctx    context.Context //nolint:containedctx // the life of the agent, which fetches end with
+	mgr    ctrl.Manager
 	client client.Client
 	reader client.Reader // asks the API server, for what isn't watched
 	events *kube.Recorder
 	store  store
 	gates  *gates
-	kinds  []Kind
 	opts   Options
+
+	mu    sync.Mutex
+	kinds []Kind // those that are served
 }
 
-// SetUp registers a reconciler for each kind with mgr. Fetches end with the context.
-func SetUp(ctx context.Context, mgr ctrl.Manager, opts Options, kinds ...Kind) (*Sources, error) {
+// SetUp prepares the reconcilers of sources; Serve adds each kind to mgr. Fetches end with the context.
+func SetUp(ctx context.Context, mgr ctrl.Manager, opts Options) *Sources {
 	if opts.PerNamespace == 0 {
 		opts.PerNamespace = 8
 	}
 	if opts.Clock == nil {
 		opts.Clock = clock.RealClock{}
 	}
-	s := &shared{
-		ctx: ctx, client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: opts.Events, store: opts.Store,
-		gates: newGates(opts.PerNamespace), kinds: kinds, opts: opts,
+	return &Sources{shared: &shared{
+		ctx: ctx, mgr: mgr, client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: opts.Events, store: opts.Store,
+		gates: newGates(opts.PerNamespace), opts: opts,
+	}}
+}
+
+// Serve registers the reconciler of a kind that the cluster knows, before or after mgr was started.
+func (s *Sources) Serve(kind Kind) error {
+	if err := kind.setUp(s.shared); err != nil {
+		return err
 	}
-	for _, k := range kinds {
-		if err := k.setUp(mgr, s); err != nil {
-			return nil, err
-		}
-	}
-	return &Sources{shared: s}, nil
+	s.shared.mu.Lock()
+	defer s.shared.mu.Unlock()
+	s.shared.kinds = append(s.shared.kinds, kind)
+	return nil
 }
 
 // Wait returns when no fetch is under way any more, after the context of SetUp has ended.
 func (s *Sources) Wait() { s.shared.gates.wait() }
 
+// New returns an empty object of a kind; false if the kind isn't served.
+func (s *Sources) New(kind string) (Object, bool) {
+	if k := s.shared.kind(kind); k != nil {
+		return k.New(), true
+	}
+	return nil, false
+}
+
 // Hurry has a source fetched at once, whatever its interval, as when its server told of a push. It is false, and nothing happens, where
 // no source of that kind and name is served here.
 func (s *Sources) Hurry(ctx context.Context, kind string, key types.NamespacedName) bool {
-	for _, k := range s.shared.kinds {
-		if k.Name() == kind {
-			return k.hurry(ctx, key)
+	k := s.shared.kind(kind)
+	return k != nil && k.hurry(ctx, key)
+}
+
+// Look has a source looked at, as when the store turns out to have lost its artifact.
+func (s *Sources) Look(kind string, key types.NamespacedName) {
+	if k := s.shared.kind(kind); k != nil {
+		k.look(key)
+	}
+}
+
+// Problem says why the artifact of a source can't be had, where its own status can't say so because it belongs to another controller.
+// It is empty where there is no problem. Options.Stored is called when there is a new one.
+func (s *Sources) Problem(kind string, key types.NamespacedName) string {
+	if k := s.shared.kind(kind); k != nil {
+		return k.problem(key)
+	}
+	return ""
+}
+
+func (s *shared) served() []Kind {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kinds[:len(s.kinds):len(s.kinds)]
+}
+
+func (s *shared) kind(name string) Kind {
+	for _, k := range s.served() {
+		if k.Name() == name {
+			return k
 		}
 	}
-	return false
+	return nil
 }
 
 // collect frees what no source of any kind has as its artifact.
 func (s *shared) collect(ctx context.Context) error {
 	var keep []string
-	for _, k := range s.kinds {
+	for _, k := range s.served() {
 		digests, err := k.artifacts(ctx)
 		if err != nil {
 			return err
