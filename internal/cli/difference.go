@@ -24,7 +24,7 @@ type difference struct {
 
 // compare has the API server say what would become of each of the objects, and of those in the inventory that would be pruned.
 func (a *App) compare(
-	ctx context.Context, c *cluster, ks *kustomizev1.Kustomization, objs []*unstructured.Unstructured,
+	ctx context.Context, c *cluster, ks *kustomizev1.Kustomization, objs []*unstructured.Unstructured, as kube.Identity,
 ) ([]difference, error) {
 	config := rest.CopyConfig(c.config)
 	config.WarningHandler = rest.NewWarningWriter(a.Err, rest.WarningWriterOptions{Deduplicate: true})
@@ -37,7 +37,7 @@ func (a *App) compare(
 	if err != nil {
 		return nil, err
 	}
-	opts := apply.Options{Owner: apply.Owner{Name: ks.Name, Namespace: ks.Namespace}, Force: ks.Spec.Force, Ignore: ignore}
+	opts := apply.Options{Owner: apply.Owner{Name: ks.Name, Namespace: ks.Namespace}, Force: ks.Spec.Force, Ignore: ignore, Identity: as}
 	plan, err := engine.Plan(ctx, objs, opts)
 	found, err := differences(ctx, plan, err)
 	if err != nil || !ks.Spec.Prune {

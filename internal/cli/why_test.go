@@ -103,11 +103,12 @@ func (w *world) delivering(changes ...gitserver.Change) (ks *kustomizev1.Kustomi
 	}
 	ks.Status.LastAppliedRevision = from.Status.Artifact.Revision
 	w.has(from, ks, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "values"}, StringData: map[string]string{"pin": "hunter2"}})
-	w.deliver(ks, files)
+	w.apply(ks, files)
 	return ks, repo.Dir()
 }
 
-func (w *world) deliver(ks *kustomizev1.Kustomization, files map[string]string) {
+// apply applies what a Kustomization delivers of these files, as the agent does.
+func (w *world) apply(ks *kustomizev1.Kustomization, files map[string]string) {
 	w.t.Helper()
 	dir := w.t.TempDir()
 	for name, content := range files {

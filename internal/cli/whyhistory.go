@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
@@ -70,14 +68,14 @@ func (a *App) openHistory(ctx context.Context, c *cluster, address, commit strin
 	if address == "" {
 		return nil, fmt.Errorf("nothing says which repository has commit %.10s", commit)
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := historyFolder()
 	if err != nil {
-		return nil, fmt.Errorf("there is no folder to keep it in: %w", err)
+		return nil, err
 	}
 	if !strings.HasPrefix(address, "file:") {
 		a.waitf("reading the history of %s", withoutUser(address))
 	}
-	return a.mirror(ctx, c, filepath.Join(cache, "slipway", "history"), address, commit, secret)
+	return a.mirror(ctx, c, cache, address, commit, secret)
 }
 
 // commitOf is the commit in a revision such as main@sha1:0123…, or "".

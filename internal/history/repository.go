@@ -61,7 +61,7 @@ type Credentials struct {
 }
 
 // Mirror brings a repository with all of its history below cache, or what is new of it where it is there already and lacks the
-// commit. file:// URLs are opened where they are.
+// commit, or no commit is given. file:// URLs are opened where they are.
 func Mirror(ctx context.Context, cache, url, commit string, with Credentials) (*Repository, error) {
 	if endpoint, err := transport.NewEndpoint(url); err == nil && endpoint.Protocol == "file" {
 		return Open(endpoint.Path)
@@ -69,7 +69,7 @@ func Mirror(ctx context.Context, cache, url, commit string, with Credentials) (*
 	sum := sha256.Sum256([]byte(url))
 	dir := filepath.Join(cache, hex.EncodeToString(sum[:12]))
 	r, err := Open(dir)
-	if err == nil && r.Has(commit) {
+	if err == nil && commit != "" && r.Has(commit) {
 		return r, nil
 	}
 	if err != nil {
@@ -79,7 +79,7 @@ func Mirror(ctx context.Context, cache, url, commit string, with Credentials) (*
 	}
 	err = r.repo.FetchContext(ctx, &git.FetchOptions{
 		RemoteName: git.DefaultRemoteName, RemoteURL: url, RefSpecs: []config.RefSpec{"+refs/heads/*:refs/heads/*"}, Tags: git.AllTags,
-		Auth: with.Auth, CABundle: with.CABundle, Force: true,
+		Auth: with.Auth, CABundle: with.CABundle, Force: true, Prune: true,
 	})
 	if err != nil && !errors.Is(err, git.NoErrAlreadyUpToDate) {
 		return nil, fmt.Errorf("fetch the history: %w", err)
