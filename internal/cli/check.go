@@ -3,14 +3,20 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -128,7 +134,7 @@ func (c *cluster) checkAgent(ctx context.Context) (finding, error) {
 	var agent appsv1.StatefulSet
 	err := c.Get(ctx, client.ObjectKey{Namespace: deploy.Namespace, Name: deploy.Agent}, &agent)
 	if apierrors.IsNotFound(err) {
-		return finding{"agent", false, "isn't installed; 'slipway install' does it, 'slipway agent' runs it on this machine"}, nil
+		return c.checkProcess(ctx)
 	}
 	if err != nil {
 		return finding{}, fmt.Errorf("read StatefulSet %s: %w", deploy.Agent, err)
@@ -142,6 +148,52 @@ func (c *cluster) checkAgent(ctx context.Context) (finding, error) {
 		return finding{"agent", false, message}, nil
 	}
 	return finding{"agent", true, fmt.Sprintf("%d ready of image %s", agent.Status.ReadyReplicas, image)}, nil
+}
+
+// agentPatience is how long an agent may take to accept a connection.
+const agentPatience = 3 * time.Second
+
+// checkProcess looks for an agent that runs as a process, outside of the cluster: nothing in the cluster says so but the addresses at
+// which its sources have their artifacts, and there it answers.
+func (c *cluster) checkProcess(ctx context.Context) (finding, error) {
+	hosts := map[string]bool{}
+	for _, k := range sourceKinds() {
+		items, err := k.list(ctx, c)
+		if apimeta.IsNoMatchError(err) {
+			continue
+		}
+		if err != nil {
+			return finding{}, err
+		}
+		for _, item := range items {
+			source, ok := item.(interface{ GetArtifact() *meta.Artifact })
+			if !ok || source.GetArtifact() == nil {
+				continue
+			}
+			address, err := url.Parse(source.GetArtifact().URL)
+			if err != nil {
+				continue
+			}
+			if _, _, pod := podOf(address.Hostname()); !pod && address.Port() != "" {
+				hosts[address.Host] = true
+			}
+		}
+	}
+	var silent []string
+	for _, host := range slices.Sorted(maps.Keys(hosts)) {
+		conn, err := (&net.Dialer{Timeout: agentPatience}).DialContext(ctx, "tcp", host)
+		if err != nil {
+			silent = append(silent, host)
+			continue
+		}
+		_ = conn.Close() // nothing was sent
+		return finding{"agent", true, "runs as a process that has its artifacts at " + host + "; it logs to its own terminal"}, nil
+	}
+	if len(silent) > 0 {
+		return finding{"agent", false, "isn't installed, and none that ran as a process answers at " + strings.Join(silent, ", ") +
+			"; 'slipway agent' starts it on this machine, 'slipway install' puts it into the cluster"}, nil
+	}
+	return finding{"agent", false, "isn't installed; 'slipway install' does it, 'slipway agent' runs it on this machine"}, nil
 }
 
 func (c *cluster) checkGrant(ctx context.Context) (finding, error) {

@@ -55,7 +55,7 @@ func exit(streams Streams, cmd *cobra.Command, err error) int {
 	case errors.As(err, &quiet):
 		return ExitFailed
 	case errors.As(err, &usage) || !started:
-		fmt.Fprintf(streams.Err, "slipway: %v\nRun '%s --help' to see how it is called.\n", err, cmd.CommandPath())
+		fmt.Fprintf(streams.Err, "slipway: %s\nRun '%s --help' to see how it is called.\n", reword(cmd, err), cmd.CommandPath())
 		return ExitUsage
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(streams.Err, "slipway: interrupted")

@@ -247,3 +247,18 @@ func TestWhyWithoutHistory(t *testing.T) {
 	}
 	w.slipway("why", "deployment/web", "spec.replicas", "--repo", t.TempDir()).want(t, ExitDone, "open the Git repository")
 }
+
+// An agent that runs as a process leaves nothing in the cluster but addresses.
+func TestCheckFindsAnAgentThatIsAProcess(t *testing.T) {
+	w := newWorld(t)
+	from := source("shop")
+	w.has(from)
+	w.slipway("check").want(t, ExitFailed, "none that ran as a process answers at 127.0.0.1:1")
+	agent := httptest.NewServer(http.NotFoundHandler())
+	defer agent.Close()
+	from.Status.Artifact.URL = agent.URL + "/shop.tar.gz"
+	if err := w.Status().Update(t.Context(), from); err != nil {
+		t.Fatal(err)
+	}
+	w.slipway("check").want(t, ExitDone, "runs as a process that has its artifacts at "+strings.TrimPrefix(agent.URL, "http://"))
+}

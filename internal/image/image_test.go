@@ -86,6 +86,27 @@ func TestSameInputSameDigest(t *testing.T) {
 	}
 }
 
+func TestDigestStaysOnTheWayThroughAFile(t *testing.T) {
+	img := build(t, Spec{Binary: static(t)})
+	tag, err := ParseTag("shop/hello:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, write := range map[string]func(string, name.Tag, v1.Image) error{"hello.tar": WriteTar, "hello.oci": WriteLayout} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := write(path, tag, img); err != nil {
+			t.Fatal(err)
+		}
+		read, _, err := Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := digest(t, read), digest(t, img); got != want {
+			t.Errorf("%s: digest %s, built as %s", name, got, want)
+		}
+	}
+}
+
 func TestImageRunsAsNobodyInParticular(t *testing.T) {
 	certs := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(certs, []byte("PEM"), 0o600); err != nil {

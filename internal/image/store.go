@@ -13,8 +13,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // refAnnotation is where an OCI layout notes the name of an image.
@@ -93,7 +95,35 @@ func Read(path string) (img v1.Image, ref string, err error) {
 	if img, err = tarball.ImageFromPath(path, nil); err != nil {
 		return nil, "", fmt.Errorf("read image %s: %w", path, err)
 	}
+	if img, err = asBuilt(img); err != nil {
+		return nil, "", fmt.Errorf("read image %s: %w", path, err)
+	}
 	return img, ref, nil
+}
+
+// asBuilt gives an image that was read from a tar file the manifest that Build gave it: the file has layers and a configuration, and
+// no manifest, so that whoever reads it makes up one of Docker's, with another digest.
+func asBuilt(img v1.Image) (v1.Image, error) {
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		return nil, err
+	}
+	history := config.History
+	built := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	for i, layer := range layers {
+		addendum := mutate.Addendum{Layer: layer, MediaType: types.OCILayer}
+		if len(history) == len(layers) {
+			addendum.History = history[i]
+		}
+		if built, err = mutate.Append(built, addendum); err != nil {
+			return nil, err
+		}
+	}
+	return mutate.ConfigFile(built, config)
 }
 
 func readLayout(path string) (v1.Image, string, error) {
