@@ -18,7 +18,7 @@ type rewording struct {
 func rewordings() []rewording {
 	return []rewording{
 		{regexp.MustCompile(`^(?:accepts|requires) .*arg\(s\).*(?:received|got) (\d+)$`), wrongArguments},
-		{regexp.MustCompile(`^unknown command "([^"]*)" for "`), func(cmd *cobra.Command, found []string) string {
+		{regexp.MustCompile(`^unknown command "([^"]*)" for ".*$`), func(cmd *cobra.Command, found []string) string {
 			if cmd.HasAvailableSubCommands() {
 				return found[0]
 			}

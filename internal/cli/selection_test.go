@@ -20,8 +20,8 @@ func TestSelected(t *testing.T) {
 		name   string
 		fails  string
 	}{
-		"Nothing":         {"what is there, is meant", nil, sources + " Kustomization", "", ""},
-		"All":             {"as flux has it", []string{"all"}, sources + " Kustomization", "", ""},
+		"Nothing":         {"what is there, is meant", nil, sources + " Kustomization Receiver", "", ""},
+		"All":             {"as flux has it", []string{"all"}, sources + " Kustomization Receiver", "", ""},
 		"Plural":          {"one kind", []string{"kustomizations"}, "Kustomization", "", ""},
 		"Short":           {"one object", []string{"ks", "shop"}, "Kustomization", "shop", ""},
 		"Slash":           {"the same", []string{"ks/shop"}, "Kustomization", "shop", ""},

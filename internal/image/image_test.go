@@ -92,8 +92,8 @@ func TestDigestStaysOnTheWayThroughAFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, write := range map[string]func(string, name.Tag, v1.Image) error{"hello.tar": WriteTar, "hello.oci": WriteLayout} {
-		path := filepath.Join(t.TempDir(), name)
+	for file, write := range map[string]func(string, name.Tag, v1.Image) error{"hello.tar": WriteTar, "hello.oci": WriteLayout} {
+		path := filepath.Join(t.TempDir(), file)
 		if err := write(path, tag, img); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestDigestStaysOnTheWayThroughAFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, want := digest(t, read), digest(t, img); got != want {
-			t.Errorf("%s: digest %s, built as %s", name, got, want)
+			t.Errorf("%s: digest %s, built as %s", file, got, want)
 		}
 	}
 }
