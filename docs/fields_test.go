@@ -19,6 +19,7 @@ var kinds = []struct {
 }{
 	{"receiver.md", notificationv1.ReceiverSpec{}, notificationv1.ReceiverStatus{}},
 	{"gitrepository.md", sourcev1.GitRepositorySpec{}, sourcev1.GitRepositoryStatus{}},
+	{"ocirepository.md", sourcev1.OCIRepositorySpec{}, sourcev1.OCIRepositoryStatus{}},
 }
 
 func TestEveryFieldIsDocumentedAndTested(t *testing.T) {

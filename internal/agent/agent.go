@@ -35,6 +35,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/source/oci"
 	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
@@ -195,7 +196,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	if err != nil {
 		return err
 	}
-	git, archives := source.NewGit(store, gitOptions(opts)...), source.NewArtifacts(store)
+	git, registries, archives := source.NewGit(store, gitOptions(opts)...), oci.NewClient(store), source.NewArtifacts(store)
 	reader, limits := mgr.GetAPIReader(), opts.Sources.Limits
 	kinds := &kinds{
 		mapper: mgr.GetRESTMapper(), log: mgr.GetLogger(),
@@ -209,6 +210,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	}
 	if err := kinds.offer(
 		sources.GitRepositories(git, reader, limits),
+		sources.OCIRepositories(registries, reader, limits),
 		sources.ExternalArtifacts(archives, limits),
 	); err != nil {
 		return err
@@ -222,7 +224,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 			kinds.changed(name)
 		})
 	}
-	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, fetchers.Wait, git.Close, archives.Close)), artifacts(opts.ArtifactAddress, store)} {
+	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close)), artifacts(opts.ArtifactAddress, store)} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("register: %w", err)
 		}
