@@ -61,6 +61,9 @@ func ParseLimits(byName map[string]int64) (Limits, error) {
 	return l, nil
 }
 
+// WithDefaults is l with the defaults in the place of zero fields.
+func (l Limits) WithDefaults() Limits { return l.withDefaults() }
+
 // withDefaults fills the zero fields in.
 func (l Limits) withDefaults() Limits {
 	const mib = 1 << 20

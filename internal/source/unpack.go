@@ -13,6 +13,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/fluxcd/pkg/sourceignore"
 )
 
 // UnpackOptions say what becomes of an archive. The zero value keeps what a
@@ -198,6 +200,7 @@ func unzipped(r io.Reader) (io.Reader, error) {
 // is neither, images, archives and CI files are left out.
 type Filter struct {
 	spec  *string
+	bare  bool
 	files []ignoreText
 }
 
@@ -208,6 +211,10 @@ type ignoreText struct {
 
 // NewFilter returns a filter with the rules of spec.ignore, nil if there is none.
 func NewFilter(spec *string) *Filter { return &Filter{spec: spec} }
+
+// NewBareFilter is NewFilter without any rules of its own: what neither the spec
+// nor a file leaves out is kept.
+func NewBareFilter(spec *string) *Filter { return &Filter{spec: spec, bare: true} }
 
 // Read adds the rules of the .sourceignore file at a path.
 func (f *Filter) Read(name string, text []byte) {
@@ -236,6 +243,9 @@ func (f *Filter) Excludes() (func(name string) bool, error) {
 		}
 	}
 	matcher := rules.matcher()
+	if f.bare {
+		matcher = sourceignore.NewMatcher(rules.patterns)
+	}
 	return func(name string) bool { return matcher.Match(strings.Split(name, "/"), false) }, nil
 }
 

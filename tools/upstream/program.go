@@ -24,6 +24,7 @@ var programs = map[string]program{
 	"flux":                 {module: "github.com/fluxcd/flux2/v2", version: "2.9.4", main: "./cmd/flux", stamp: "main.VERSION", prepare: addManifest},
 	"kustomize-controller": {module: "github.com/fluxcd/kustomize-controller", version: "1.9.6", main: ".", nested: map[string]string{"api": "github.com/fluxcd/kustomize-controller/api@v1.9.5"}},
 	"source-controller":    {module: "github.com/fluxcd/source-controller", version: "1.9.6", main: ".", nested: map[string]string{"api": "github.com/fluxcd/source-controller/api@v1.9.5"}},
+	"versitygw":            {module: "github.com/versity/versitygw", version: "1.8.0", main: "./cmd/versitygw", stamp: "main.Version"},
 }
 
 func find(name string) (program, error) {
