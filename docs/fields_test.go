@@ -17,6 +17,7 @@ var kinds = []struct {
 	page         string
 	spec, status any
 }{
+	{"bucket.md", sourcev1.BucketSpec{}, sourcev1.BucketStatus{}},
 	{"receiver.md", notificationv1.ReceiverSpec{}, notificationv1.ReceiverStatus{}},
 	{"gitrepository.md", sourcev1.GitRepositorySpec{}, sourcev1.GitRepositoryStatus{}},
 	{"ocirepository.md", sourcev1.OCIRepositorySpec{}, sourcev1.OCIRepositoryStatus{}},

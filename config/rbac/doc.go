@@ -17,7 +17,7 @@ package rbac
 
 // What else a Receiver may wake: read by name or labels, and asked to reconcile by an annotation. Whoever reconciles these kinds is
 // somebody else.
-// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=buckets;helmcharts;helmrepositories;ocirepositories;externalartifacts,verbs=get;list;patch
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=helmcharts;helmrepositories;externalartifacts,verbs=get;list;patch
 // +kubebuilder:rbac:groups=source.extensions.fluxcd.io,resources=artifactgenerators,verbs=get;list;patch
 // +kubebuilder:rbac:groups=helm.toolkit.fluxcd.io,resources=helmreleases,verbs=get;list;patch
 // +kubebuilder:rbac:groups=image.toolkit.fluxcd.io,resources=imagerepositories;imagepolicies;imageupdateautomations,verbs=get;list;patch

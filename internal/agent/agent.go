@@ -35,6 +35,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/source/bucket"
 	"github.com/slipway-dev/slipway/internal/source/oci"
 	"github.com/slipway-dev/slipway/internal/telemetry"
 )
@@ -196,7 +197,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	if err != nil {
 		return err
 	}
-	git, registries, archives := source.NewGit(store, gitOptions(opts)...), oci.NewClient(store), source.NewArtifacts(store)
+	git, registries, archives, s3 := source.NewGit(store, gitOptions(opts)...), oci.NewClient(store), source.NewArtifacts(store), bucket.New(store)
 	reader, limits := mgr.GetAPIReader(), opts.Sources.Limits
 	kinds := &kinds{
 		mapper: mgr.GetRESTMapper(), log: mgr.GetLogger(),
@@ -211,6 +212,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	if err := kinds.offer(
 		sources.GitRepositories(git, reader, limits),
 		sources.OCIRepositories(registries, reader, limits),
+		sources.Buckets(s3, reader, limits),
 		sources.ExternalArtifacts(archives, limits),
 	); err != nil {
 		return err
@@ -224,7 +226,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 			kinds.changed(name)
 		})
 	}
-	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close)), artifacts(opts.ArtifactAddress, store)} {
+	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close, s3.Close)), artifacts(opts.ArtifactAddress, store)} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("register: %w", err)
 		}

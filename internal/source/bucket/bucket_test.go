@@ -19,6 +19,7 @@ import (
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/slipway-dev/slipway/internal/lab/s3server"
 	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/source/bucket"
 )
@@ -182,9 +183,9 @@ func TestWrongKeys(t *testing.T) {
 // TestHostileServers each end in an error that names what is wrong, and store nothing.
 func TestHostileServers(t *testing.T) {
 	t.Parallel()
-	listing := func(keys ...string) func(http.ResponseWriter, *http.Request) bool {
-		return func(w http.ResponseWriter, r *http.Request) bool {
-			if !r.URL.Query().Has("list-type") {
+	listing := func(keys ...string) func(http.ResponseWriter, *http.Request, map[string]string) bool {
+		return func(w http.ResponseWriter, r *http.Request, _ map[string]string) bool {
+			if !s3server.IsList(r) {
 				return false
 			}
 			w.Header().Set("Content-Type", "application/xml")
@@ -197,7 +198,7 @@ func TestHostileServers(t *testing.T) {
 		}
 	}
 	for name, tc := range map[string]struct {
-		hook   func(http.ResponseWriter, *http.Request) bool
+		hook   func(http.ResponseWriter, *http.Request, map[string]string) bool
 		ignore *string
 		limits source.Limits
 		extra  string // key of one more object
@@ -216,18 +217,16 @@ func TestHostileServers(t *testing.T) {
 		"too much in all":               {limits: source.Limits{MaxTreeBytes: 7}, reason: source.ReasonLimitExceeded, says: "MaxTreeBytes=7"},
 		"a file that is larger than it was said to be": {
 			limits: source.Limits{MaxFileBytes: 10}, reason: source.ReasonLimitExceeded, says: "MaxFileBytes=10",
-			hook: func(w http.ResponseWriter, r *http.Request) bool {
-				if r.URL.Query().Has("list-type") {
-					return listing("a")(w, r)
+			hook: func(w http.ResponseWriter, r *http.Request, _ map[string]string) bool {
+				if s3server.IsList(r) {
+					return listing("a")(w, r, nil)
 				}
-				w.Header().Set("ETag", `"x"`)
-				w.Header().Set("Last-Modified", time.Unix(0, 0).UTC().Format(http.TimeFormat))
-				_, _ = w.Write([]byte(strings.Repeat("x", 1000)))
+				s3server.Give(w, r, strings.Repeat("x", 1000))
 				return true
 			},
 		},
-		"a page without an end": {reason: bucket.ReasonFailed, says: "fetch from", hook: func(w http.ResponseWriter, r *http.Request) bool {
-			if !r.URL.Query().Has("list-type") {
+		"a page without an end": {reason: bucket.ReasonFailed, says: "fetch from", hook: func(w http.ResponseWriter, r *http.Request, _ map[string]string) bool {
+			if !s3server.IsList(r) {
 				return false
 			}
 			_, _ = fmt.Fprint(w, "<ListBucketResult><Name>")
@@ -238,25 +237,23 @@ func TestHostileServers(t *testing.T) {
 			}
 			return true
 		}},
-		"no XML": {reason: bucket.ReasonFailed, says: "fetch from", hook: func(w http.ResponseWriter, _ *http.Request) bool {
+		"no XML": {reason: bucket.ReasonFailed, says: "fetch from", hook: func(w http.ResponseWriter, _ *http.Request, _ map[string]string) bool {
 			_, _ = fmt.Fprint(w, "<html>welcome")
 			return true
 		}},
-		"a refusal that repeats the key": {reason: source.ReasonAuthenticationFailed, says: "refused", hook: func(w http.ResponseWriter, _ *http.Request) bool {
+		"a refusal that repeats the key": {reason: source.ReasonAuthenticationFailed, says: "refused", hook: func(w http.ResponseWriter, _ *http.Request, _ map[string]string) bool {
 			fail(w, http.StatusForbidden, "AccessDenied")
 			return true
 		}},
-		"a failure that repeats the key": {reason: bucket.ReasonFailed, says: "*****", hook: func(w http.ResponseWriter, _ *http.Request) bool {
+		"a failure that repeats the key": {reason: bucket.ReasonFailed, says: "*****", hook: func(w http.ResponseWriter, _ *http.Request, _ map[string]string) bool {
 			fail(w, http.StatusBadRequest, "Strange")
 			return true
 		}},
-		"rules that are too long": {reason: source.ReasonLimitExceeded, says: "ignore", hook: func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Query().Has("list-type") {
-				return listing(".sourceignore")(w, r)
+		"rules that are too long": {reason: source.ReasonLimitExceeded, says: "ignore", hook: func(w http.ResponseWriter, r *http.Request, _ map[string]string) bool {
+			if s3server.IsList(r) {
+				return listing(".sourceignore")(w, r, nil)
 			}
-			w.Header().Set("ETag", `"x"`)
-			w.Header().Set("Last-Modified", time.Unix(0, 0).UTC().Format(http.TimeFormat))
-			_, _ = w.Write([]byte(strings.Repeat("abcdefg\n", 200<<10)))
+			s3server.Give(w, r, strings.Repeat("abcdefg\n", 200<<10))
 			return true
 		}},
 	} {
@@ -269,7 +266,7 @@ func TestHostileServers(t *testing.T) {
 			if tc.extra != "" {
 				s.put(t, tc.extra, "1234")
 			}
-			s.hook = tc.hook
+			s.Hook = tc.hook
 			f, _ := newFetcher(t)
 			req := s.request(t)
 			req.Limits, req.Ignore = tc.limits, tc.ignore
@@ -290,16 +287,16 @@ func TestChangesDuringAFetch(t *testing.T) {
 	s := newSimple(t)
 	s.put(t, "a", "1")
 	s.put(t, "b", "1")
-	s.hook = func(_ http.ResponseWriter, r *http.Request) bool {
-		if !r.URL.Query().Has("list-type") {
-			s.objects["a"] = "2"
-			delete(s.objects, "b")
+	s.Hook = func(_ http.ResponseWriter, r *http.Request, objects map[string]string) bool {
+		if !s3server.IsList(r) {
+			objects["a"] = "2"
+			delete(objects, "b")
 		}
 		return false
 	}
 	f, _ := newFetcher(t)
 	got := fetch(t, f, s.request(t), "")
-	s.hook = nil
+	s.Hook = nil
 	after := fetch(t, f, s.request(t), "")
 	have := files(t, got)
 	if have["a"] != "2" && have["a"] != "1" {
@@ -320,11 +317,11 @@ func TestOthersContentStaysTheirs(t *testing.T) {
 	s.put(t, "a", "secret content")
 	f, _ := newFetcher(t)
 	first := fetch(t, f, s.request(t), "")
-	s.hook = func(w http.ResponseWriter, r *http.Request) bool {
-		if !r.URL.Query().Has("list-type") {
+	s.Hook = func(w http.ResponseWriter, r *http.Request, _ map[string]string) bool {
+		if !s3server.IsList(r) {
 			fail(w, http.StatusForbidden, "AccessDenied")
 		}
-		return !r.URL.Query().Has("list-type")
+		return !s3server.IsList(r)
 	}
 	req := s.request(t)
 	req.Access = access(t, bucket.Secrets{Keys: map[string][]byte{"accesskey": []byte("other"), "secretkey": []byte("others")}})
@@ -357,7 +354,7 @@ func TestCertificates(t *testing.T) {
 	t.Parallel()
 	plain := newSimple(t)
 	plain.put(t, "a", "1")
-	secure := httptest.NewTLSServer(plain)
+	secure := httptest.NewTLSServer(plain.Server)
 	t.Cleanup(secure.Close)
 	f, _ := newFetcher(t)
 	req := plain.request(t)

@@ -59,7 +59,8 @@ func answer(err error) minio.ErrorResponse {
 // refused recognises the answers of S3 servers that mean other credentials.
 func refused(said minio.ErrorResponse) bool {
 	switch said.Code {
-	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "AccountProblem", "AllAccessDisabled":
+	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "AccountProblem", "AllAccessDisabled",
+		"XAdminUserNotFound": // versitygw, of a key that it does not know
 		return true
 	}
 	return said.StatusCode == http.StatusForbidden || said.StatusCode == http.StatusUnauthorized

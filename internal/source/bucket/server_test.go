@@ -3,18 +3,12 @@ package bucket_test
 import (
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // as S3 has it
-	"encoding/hex"
-	"encoding/xml"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +18,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/slipway-dev/slipway/internal/lab/s3server"
 	"github.com/slipway-dev/slipway/internal/source/bucket"
 )
 
@@ -41,126 +36,28 @@ const (
 	secretKey = "planted-secret-key-77aa"
 )
 
-// simple is as much of an S3 server as a fetch needs, in this process. It checks no signatures, and can be told to misbehave.
-type simple struct {
-	*httptest.Server
+// simple is a server in this process, which checks no signatures, can be looked into, and can be told to misbehave.
+type simple struct{ *s3server.Server }
 
-	page int // keys in a page
-	// hook answers in its place where it returns true.
-	hook func(w http.ResponseWriter, r *http.Request) bool
-
-	mu      sync.Mutex
-	objects map[string]string
-	log     []string
-}
-
-func newSimple(t *testing.T) *simple {
+func newSimple(t *testing.T) simple {
 	t.Helper()
-	s := &simple{page: 3, objects: map[string]string{}}
-	s.Server = httptest.NewServer(s)
+	s := simple{s3server.Start("files")}
+	s.Page = 3
 	t.Cleanup(s.Close)
 	return s
 }
 
-func (s *simple) put(_ *testing.T, key, content string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.objects[key] = content
+func (s simple) put(_ *testing.T, key, content string) { s.Put(key, content) }
+func (s simple) remove(_ *testing.T, key string)       { s.Remove(key) }
+func (s simple) asked() []string                       { return s.Asked() }
+
+func (s simple) request(*testing.T) bucket.Request {
+	return bucket.Request{Endpoint: s.Address(), Name: "files", Insecure: true, Region: "us-east-1"}
 }
 
-func (s *simple) remove(_ *testing.T, key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.objects, key)
-}
+func fail(w http.ResponseWriter, status int, code string) { s3server.Fail(w, status, code, accessKey) }
 
-func (s *simple) request(*testing.T) bucket.Request {
-	return bucket.Request{Endpoint: s.Listener.Addr().String(), Name: "files", Insecure: true, Region: "us-east-1"}
-}
-
-func (s *simple) asked() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := s.log
-	s.log = nil
-	return all
-}
-
-func etagOf(content string) string {
-	sum := md5.Sum([]byte(content)) //nolint:gosec // as S3 has it
-	return hex.EncodeToString(sum[:])
-}
-
-func (s *simple) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := strings.TrimPrefix(r.URL.Path, "/files/")
-	isList := r.URL.Query().Has("list-type")
-	if isList {
-		s.log = append(s.log, "LIST "+r.URL.Query().Get("prefix"))
-	} else {
-		s.log = append(s.log, "GET "+key)
-	}
-	if s.hook != nil && s.hook(w, r) {
-		return
-	}
-	switch {
-	case !strings.HasPrefix(r.URL.Path, "/files/"):
-		fail(w, http.StatusNotFound, "NoSuchBucket")
-	case isList:
-		s.list(w, r)
-	default:
-		content, ok := s.objects[key]
-		if !ok {
-			fail(w, http.StatusNotFound, "NoSuchKey")
-			return
-		}
-		w.Header().Set("ETag", `"`+etagOf(content)+`"`)
-		w.Header().Set("Last-Modified", time.Unix(0, 0).UTC().Format(http.TimeFormat))
-		if r.Header.Get("If-None-Match") == `"`+etagOf(content)+`"` {
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		_, _ = w.Write([]byte(content))
-	}
-}
-
-type contents struct {
-	Key, ETag, LastModified string
-	Size                    int
-}
-
-type page struct {
-	XMLName               xml.Name `xml:"ListBucketResult"`
-	Name                  string
-	IsTruncated           bool
-	NextContinuationToken string `xml:",omitempty"`
-	Contents              []contents
-}
-
-func (s *simple) list(w http.ResponseWriter, r *http.Request) {
-	out, after := page{Name: "files"}, r.URL.Query().Get("continuation-token")
-	for _, key := range slices.Sorted(maps.Keys(s.objects)) {
-		if !strings.HasPrefix(key, r.URL.Query().Get("prefix")) || after != "" && key <= after {
-			continue
-		}
-		if len(out.Contents) == s.page {
-			out.IsTruncated, out.NextContinuationToken = true, out.Contents[s.page-1].Key
-			break
-		}
-		out.Contents = append(out.Contents, contents{
-			Key: key, ETag: `"` + etagOf(s.objects[key]) + `"`, Size: len(s.objects[key]), LastModified: "2026-01-01T00:00:00.000Z",
-		})
-	}
-	w.Header().Set("Content-Type", "application/xml")
-	_ = xml.NewEncoder(w).Encode(out)
-}
-
-func fail(w http.ResponseWriter, status int, code string) {
-	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s %s</Message></Error>", code, code, accessKey)
-}
+func etagOf(content string) string { return s3server.ETag(content) }
 
 // gateway is versitygw, a whole S3 server, as a process of its own.
 type gateway struct {
