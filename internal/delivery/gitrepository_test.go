@@ -1,6 +1,12 @@
 package delivery_test
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -205,13 +211,48 @@ func TestArtifactCanBeDownloaded(t *testing.T) {
 	revision := w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
 	repo := w.source(func(r *sourcev1.GitRepository) { r.Spec.Interval = metav1.Duration{Duration: time.Hour} })
 	w.stored(repo, revision)
-	resp, err := http.Get(repo.Status.Artifact.URL) //nolint:noctx // the test ends it
+	files := downloaded(t, sourcev1.GitRepositoryKind, repo.Status.Artifact)
+	if files["a.yaml"] != configMapFile("a", "1") || len(files) != 1 {
+		t.Errorf("the archive has %v", files)
+	}
+}
+
+// downloaded is what a stock consumer of an artifact does with it, whatever the kind of its source: it gets the URL, compares size and
+// digest with the status, and unpacks. It returns the files.
+func downloaded(t *testing.T, kind string, artifact *meta.Artifact) map[string]string {
+	t.Helper()
+	if !strings.HasPrefix(artifact.Path, strings.ToLower(kind)+"/") || !strings.HasSuffix(artifact.URL, "/"+artifact.Path) {
+		t.Errorf("the artifact is at %s, %s", artifact.URL, artifact.Path)
+	}
+	resp, err := http.Get(artifact.URL) //nolint:noctx // the test ends it
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	n, err := io.Copy(io.Discard, resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK || n != *repo.Status.Artifact.Size {
-		t.Errorf("download: %s, %d bytes, %v; want %d", resp.Status, n, err, *repo.Status.Artifact.Size)
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || int64(len(data)) != *artifact.Size {
+		t.Fatalf("download: %s, %d bytes, %v; want %d", resp.Status, len(data), err, *artifact.Size)
+	}
+	if got := fmt.Sprintf("sha256:%x", sha256.Sum256(data)); got != artifact.Digest {
+		t.Errorf("the archive has digest %s, the status says %s", got, artifact.Digest)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for archive := tar.NewReader(z); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[header.Name] = string(body)
 	}
 }

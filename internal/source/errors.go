@@ -134,6 +134,8 @@ func classify(err error, rem *remote, auth Auth) error {
 		return typed
 	case errors.As(err, &limit):
 		return &Error{Reason: ReasonLimitExceeded, Err: limit}
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT): // ours: what a server says is no errno
+		return storageError(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return failf(ReasonGitOperationFailed, "%s didn't answer in time (%w): check that the server is well, or raise spec.timeout", rem, context.DeadlineExceeded)
 	case errors.Is(err, context.Canceled):

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -19,6 +20,8 @@ type GitRequest struct {
 	URL string
 	// Ref is spec.ref; nil means the branch master.
 	Ref *sourcev1.GitRepositoryRef
+	// Since is how old the server's word on its references may be: it was asked then or later, with the same credentials. Zero: now.
+	Since time.Time
 	// Ignore is spec.ignore; nil means the defaults.
 	Ignore *string
 	// Auth is what the server is shown; the zero value is anonymous.
@@ -34,6 +37,7 @@ type Git struct {
 	transports *transports
 	flights    *flights
 	turns      *turns
+	answers    *answers
 
 	mu     sync.Mutex
 	proofs map[string]bool
@@ -53,6 +57,7 @@ func NewGit(store *Store, opts ...GitOption) *Git {
 		transports: &transports{byID: map[string]*http.Transport{}},
 		flights:    &flights{byKey: map[string]*flight{}},
 		turns:      &turns{byKey: map[string]*turn{}},
+		answers:    &answers{now: time.Now, byKey: map[string]answer{}},
 		proofs:     map[string]bool{},
 	}
 	for _, o := range opts {
@@ -68,8 +73,9 @@ func (g *Git) Close() { g.transports.close() }
 // digest or the revision that the caller has from the last time, or empty: the
 // tree is built on it, so that unchanged files aren't read again.
 //
-// The server is asked for its references each time, and for nothing else when
-// the revision's tree is in the store. Equal requests at the same time share
+// The server is asked for its references, unless req.Since allows an answer
+// that these credentials got before, and for nothing else when the revision's
+// tree is in the store. Equal requests at the same time share
 // one run. The timeout is ctx's. Errors are *[Error]; snapshots that were
 // handed out before stay readable whatever happens.
 func (g *Git) Fetch(ctx context.Context, req GitRequest, previous string) (*Snapshot, error) {
@@ -83,7 +89,7 @@ func (g *Git) Fetch(ctx context.Context, req GitRequest, previous string) (*Snap
 	}
 	f := &fetch{
 		Git: g, rem: rem, sel: sel, auth: req.Auth.withURL(rem), ignore: req.Ignore,
-		rules: rulesKey(req.Ignore), limits: req.Limits.withDefaults(), previous: previous,
+		rules: rulesKey(req.Ignore), limits: req.Limits.withDefaults(), previous: previous, since: req.Since,
 	}
 	key := strings.Join([]string{rem.key(), f.auth.id, sel.key(), f.rules, fmt.Sprint(f.limits)}, "\x00")
 	snap, err := g.flights.do(ctx, key, f.run)
@@ -122,6 +128,7 @@ type fetch struct {
 	rules    string
 	limits   Limits
 	previous string
+	since    time.Time
 }
 
 // attempts is how often a run starts over: when the mirror turns out damaged,
@@ -157,15 +164,11 @@ func (f *fetch) run(ctx context.Context) (*Snapshot, error) {
 
 // hosted asks the server and fetches what is missing.
 func (f *fetch) hosted(ctx context.Context, m *mirror) (*Snapshot, error) {
-	s, err := f.open(ctx)
+	s, adv, err := f.ask(ctx, m)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	adv, err := s.advertised(ctx)
-	if err != nil {
-		return nil, err
-	}
 	t, err := f.sel.resolve(adv, f.rem)
 	if err != nil {
 		return nil, err

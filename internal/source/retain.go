@@ -21,19 +21,17 @@ func (s *Store) Retain(digests ...string) error {
 	if err := s.dropAliases(keep); err != nil {
 		return err
 	}
-	if err := s.dropMirrors(keep); err != nil {
-		return err
-	}
 	// Blobs without a snapshot only come from removing one, or from a process
 	// that was killed while it added one.
 	s.mu.Lock()
 	sweep := removed || !s.swept
 	s.swept = true
 	s.mu.Unlock()
-	if !sweep {
-		return nil
+	if sweep {
+		err = s.dropBlobs(keep)
 	}
-	return s.dropBlobs(keep)
+	// Last, because it also writes: on a full disk that works again now.
+	return errors.Join(err, s.dropMirrors(keep))
 }
 
 func (s *Store) kept(digests []string) map[string]bool {

@@ -58,6 +58,8 @@ type want struct {
 	previous string
 	// revision, unless it is empty, is the one to fetch, as status.artifact has it: the source is suspended, and the store has lost it.
 	revision string
+	// since is how old a server's word on what it has may be, where several sources share it: it was asked then or later. Zero: now.
+	since time.Time
 }
 
 // fetched is what a fetch found.

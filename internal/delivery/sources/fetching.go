@@ -19,8 +19,9 @@ const (
 	maxTimeout = 10 * time.Minute
 )
 
-// begin starts a fetch and lets the worker go.
-func (t *task[T]) begin(token string) {
+// begin starts a fetch and lets the worker go. since is how old the server's word may be.
+func (t *task[T]) begin(token string, since time.Time) {
+	t.since = since
 	generation, key := t.obj.GetGeneration(), t.key()
 	if known := t.polls.newest(key); known != "" {
 		_, has := t.store.Get(known)
@@ -68,7 +69,7 @@ func (t *task[T]) fetch(ctx context.Context, revision string) (fetched[T], error
 	if artifact := *t.artifact; previous == "" && artifact != nil {
 		previous = artifact.Digest
 	}
-	got, err := t.driver.fetch(ctx, t.obj, want{previous: previous, revision: revision})
+	got, err := t.driver.fetch(ctx, t.obj, want{previous: previous, revision: revision, since: t.since})
 	if err == nil && got.snapshot == nil {
 		err = errors.New("nothing was fetched") // a mistake of the driver's must not take the agent down
 	}

@@ -34,7 +34,7 @@ func (t *task[T]) follow(ctx context.Context) (ctrl.Result, error) {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	t.poll.wanted = artifact.Digest
-	t.begin(artifact.Digest)
+	t.begin(artifact.Digest, t.started)
 	return ctrl.Result{}, nil
 }
 

@@ -46,7 +46,7 @@ func (d gitRepositories) fetch(ctx context.Context, obj *sourcev1.GitRepository,
 		return out, err
 	}
 	out.snapshot, err = d.git.Fetch(ctx, source.GitRequest{
-		URL: obj.Spec.URL, Ref: reference(obj.Spec.Reference, want.revision), Ignore: obj.Spec.Ignore, Auth: auth, Limits: d.limits,
+		URL: obj.Spec.URL, Ref: reference(obj.Spec.Reference, want.revision), Since: want.since, Ignore: obj.Spec.Ignore, Auth: auth, Limits: d.limits,
 	}, want.previous)
 	ignore := obj.Spec.Ignore
 	out.observe = func(obj *sourcev1.GitRepository) { obj.Status.ObservedIgnore = ignore }

@@ -29,6 +29,10 @@ type reconciler[T Object] struct {
 	queue   *wake.Queue
 }
 
+// sharing is the part of its interval by which a poll may be late in seeing a change, because it uses what the same server said to
+// another source: however many sources of one URL there are, that is about as many requests in an interval. Who asks gets an answer of now.
+const sharing = 10
+
 // Reconcile fetches one source if its time has come, and writes its status if that changed.
 func (r *reconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	obj := r.driver.object()
@@ -58,6 +62,7 @@ type task[T Object] struct {
 	before  T // as the API server has it
 	poll    *poll
 	started time.Time
+	since   time.Time
 	token   string // of the request that this reconcile answers
 }
 
@@ -108,7 +113,7 @@ func (t *task[T]) step(ctx context.Context) (ctrl.Result, error) {
 			return ctrl.Result{}, err
 		}
 		if asked && token != end.token || t.polls.hurried(t.key()) { // asked again meanwhile
-			t.begin(token)
+			t.begin(token, t.started)
 			return ctrl.Result{}, nil
 		}
 		return result, nil
@@ -117,6 +122,10 @@ func (t *task[T]) step(ctx context.Context) (ctrl.Result, error) {
 	if wait := t.poll.next.Sub(t.started); wait > 0 && t.poll.generation == t.obj.GetGeneration() && !asked {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	t.begin(token)
+	since := t.started
+	if t.poll.generation == t.obj.GetGeneration() && t.poll.failures == 0 && !asked {
+		since = since.Add(-wake.Interval(t.interval) / sharing)
+	}
+	t.begin(token, since)
 	return ctrl.Result{}, nil
 }

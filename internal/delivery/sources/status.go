@@ -69,6 +69,7 @@ func (t *task[T]) fail(ctx context.Context, err error) (ctrl.Result, error) {
 	t.condition(meta.ReadyCondition, metav1.ConditionFalse, reason, message)
 	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason, "Trying again")
 	t.remove(meta.StalledCondition)
+	t.storage(ctx, reason, message)
 	if fresh {
 		t.event(reason, message, true)
 	}
@@ -79,6 +80,18 @@ func (t *task[T]) fail(ctx context.Context, err error) (ctrl.Result, error) {
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: t.pause()}, nil
+}
+
+// storage says that the agent's own disk is what fails, if it is, and frees what can be freed.
+func (t *task[T]) storage(ctx context.Context, reason, message string) {
+	if reason != source.ReasonStorageOperationFailed {
+		t.remove(sourcev1.StorageOperationFailedCondition)
+		return
+	}
+	t.condition(sourcev1.StorageOperationFailedCondition, metav1.ConditionTrue, reason, message)
+	if err := t.collect(ctx); err != nil {
+		t.log.Error(err, "Free space in the store")
+	}
 }
 
 // stall records that only a change of the spec helps.
