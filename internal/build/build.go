@@ -10,6 +10,9 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/slipway-dev/slipway/internal/build/mask"
+	"github.com/slipway-dev/slipway/internal/build/sops"
 )
 
 // Input is everything that a build depends on.
@@ -20,12 +23,15 @@ type Input struct {
 	// nothing. Empty: Spec.Path, and when that is empty too, the root.
 	Path string
 	// Spec gives the overlays: targetNamespace, namePrefix, nameSuffix, patches,
-	// images, components, buildMetadata, commonMetadata, postBuild.substituteStrategy.
-	// Its other fields are not looked at.
+	// images, components, buildMetadata, commonMetadata, postBuild.substituteStrategy;
+	// and with decryption that encrypted files are opened. Its other fields are not
+	// looked at.
 	Spec kustomizev1.KustomizationSpec
 	// Vars are the values for post-build substitution: what postBuild.substituteFrom
 	// names, with postBuild.substitute over it. Line breaks in values are dropped.
 	Vars map[string]string
+	// Keys open what is encrypted, where Spec.Decryption is set; nil: there are none.
+	Keys *sops.Keys
 }
 
 // Result is what a build gives.
@@ -34,6 +40,9 @@ type Result struct {
 	Objects []*unstructured.Unstructured
 	// Reads is what the build looked at.
 	Reads Reads
+	// Decrypted hides the values that were encrypted in the tree. Nobody may be shown
+	// the objects that have them in them without it.
+	Decrypted mask.Mask
 }
 
 // Builder builds. It is safe for concurrent use; builds run in parallel except for
@@ -74,11 +83,12 @@ func (b *Builder) Build(ctx context.Context, in Input) (*Result, error) {
 		return nil, err
 	}
 	v := newView(ctx, in.Tree, b.limits)
+	v.decryption = newDecryption(in)
 	objects, err := b.build(v, in)
 	if err != nil {
 		return nil, v.explain(err)
 	}
-	return &Result{Objects: objects, Reads: v.reads()}, nil
+	return &Result{Objects: objects, Reads: v.reads(), Decrypted: v.decrypted}, nil
 }
 
 func (b *Builder) build(v *view, in Input) ([]*unstructured.Unstructured, error) {

@@ -9,7 +9,7 @@
 // folder of plain manifests), lay the spec's overlays over it, run Kustomize in
 // process, substitute variables, set the common metadata, check the objects.
 //
-// The package does not fetch sources, does not decrypt, does not read ConfigMaps
-// or Secrets (Input.Vars are resolved by the caller), and does not ask the API
-// server whether an object is valid.
+// The package does not fetch sources, does not read ConfigMaps or Secrets (Input.Vars
+// and Input.Keys are the caller's; package inputs reads them), and does not ask the
+// API server whether an object is valid.
 package build

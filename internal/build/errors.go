@@ -17,8 +17,11 @@ const (
 	ReasonSubstitutionFailed = "SubstitutionFailed"
 	// ReasonTooLarge: one of the Limits was passed.
 	ReasonTooLarge = "TooLarge"
+	// ReasonDecryptionFailed: a file is encrypted, and cannot be decrypted or has been
+	// changed since.
+	ReasonDecryptionFailed = "DecryptionFailed"
 	// ReasonUnsupported: the spec or a kustomization asks for what is refused on
-	// purpose: remote bases, Helm charts, plugins that run programs, decryption.
+	// purpose: remote bases, Helm charts, plugins that run programs, key services.
 	ReasonUnsupported = "Unsupported"
 )
 
@@ -63,16 +66,19 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Unsupported says whether spec asks for what a build cannot do yet: nil, or an
+// Unsupported says whether spec asks for what a build does not do: nil, or an
 // *Error with ReasonUnsupported. Build checks this too; a reconciler may call it
 // before it fetches anything.
 func Unsupported(spec kustomizev1.KustomizationSpec) error {
-	if d := spec.Decryption; d != nil {
-		return &Error{
-			Reason: ReasonUnsupported,
-			Message: fmt.Sprintf("spec.decryption (provider %q) is not supported yet; remove it and keep the Secrets "+
-				"out of the source, or leave this Kustomization to a controller that decrypts", d.Provider),
-		}
+	d := spec.Decryption
+	switch {
+	case d == nil:
+		return nil
+	case d.Provider != "sops":
+		return &Error{Reason: ReasonUnsupported, Message: fmt.Sprintf("spec.decryption: the provider %q isn't served; use sops", d.Provider)}
+	case d.ServiceAccountName != "":
+		return &Error{Reason: ReasonUnsupported, Message: "spec.decryption.serviceAccountName is for the key services of clouds and for Vault, which " +
+			"aren't served; remove it, add an age or PGP key to the files with `sops updatekeys`, and name the Secret with the private key in secretRef"}
 	}
 	return nil
 }

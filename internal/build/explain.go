@@ -3,6 +3,7 @@ package build
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,9 @@ import (
 	"sigs.k8s.io/kustomize/api/provider"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/slipway-dev/slipway/internal/build/mask"
+	"github.com/slipway-dev/slipway/internal/build/sops"
 )
 
 // explain turns what went wrong into an *Error that names the file and, where it can,
@@ -32,6 +36,9 @@ func (v *view) explain(err error) error {
 		}
 	}
 	known.Message = v.redact(known.Message)
+	if !v.decrypted.Empty() {
+		known.Err = nil // it may quote what was decrypted
+	}
 	known.Reads = v.reads()
 	return known
 }
@@ -51,9 +58,14 @@ func (v *view) diagnose(cause error) *Error {
 
 func (v *view) brokenManifest() *Error {
 	for _, file := range v.manifests {
-		if e := brokenManifest(file, v.contents[file]); e != nil {
-			return e
+		e := brokenManifest(file, v.shown(file))
+		if e == nil {
+			continue
 		}
+		if v.decryption != nil && v.decryption.plain[file] != nil {
+			e.Line = 0 // nobody sees the lines of the decrypted file
+		}
+		return e
 	}
 	return nil
 }
@@ -215,15 +227,23 @@ func tidy(message string) string {
 func (v *view) redact(message string) string {
 	values := slices.Clone(v.secrets)
 	for _, file := range v.manifests {
-		values = append(values, secretValues(v.contents[file])...)
+		values = append(values, secretValues(v.shown(file))...)
 	}
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
-	for _, value := range values {
-		if len(value) >= 3 && !strings.Contains(path.Clean(v.lastKustomization), value) {
-			message = strings.ReplaceAll(message, value, "***")
-		}
+	values = slices.DeleteFunc(values, func(value string) bool {
+		return strings.Contains(path.Clean(v.lastKustomization), value) || isEncryptedFile(value)
+	})
+	return mask.Of(values...).Hide(message)
+}
+
+// isEncryptedFile says whether a value of a Secret is no secret, but a file that is
+// encrypted: its metadata is what messages speak of.
+func isEncryptedFile(value string) bool {
+	content := []byte(value)
+	if plain, err := base64.StdEncoding.DecodeString(value); err == nil {
+		content = plain
 	}
-	return message
+	_, ok := sops.Detect(content)
+	return ok
 }
 
 func secretValues(content []byte) []string {

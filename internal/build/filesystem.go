@@ -68,6 +68,9 @@ func (v *view) ReadFile(name string) ([]byte, error) {
 		if content, err = v.read(actual, e); err != nil {
 			return nil, err
 		}
+		if v.decryption != nil && v.decryption.plain[actual] != nil {
+			content = v.decryption.plain[actual]
+		}
 	}
 	if isKustomizationFile(path.Base(name)) {
 		// relative to the folder in which it is found, also when it is a link

@@ -32,6 +32,9 @@ func (v *view) objects(rendered resmap.ResMap, sub *substitution, common *kustom
 		if err != nil {
 			return nil, err
 		}
+		if err := v.checkDecrypted(obj); err != nil {
+			return nil, err
+		}
 		if err := checkUnique(obj, seen); err != nil {
 			return nil, err
 		}
@@ -48,6 +51,9 @@ func (v *view) content(r *resource.Resource, sub *substitution) ([]byte, error) 
 			Reason: ReasonBuildFailed, Object: resourceName(r),
 			Message: "cannot be written as JSON; look for keys that are not strings", Err: err,
 		}
+	}
+	if content, err = v.decryptSecret(r, content); err != nil {
+		return nil, err
 	}
 	return sub.apply(r, content)
 }
@@ -77,9 +83,6 @@ func decode(content []byte, r *resource.Resource) (*unstructured.Unstructured, e
 				"(when it comes from a variable, in the variable's value: '\"42\"')", key, name)
 		}
 	}
-	if isEncrypted(obj) {
-		return fail("is encrypted with SOPS, and decryption is not supported yet; keep it out of this path")
-	}
 	return obj, nil
 }
 
@@ -98,6 +101,26 @@ func firstNotText(obj *unstructured.Unstructured, field string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// checkDecrypted refuses an object that is still encrypted. Without decryption only
+// those of kinds that have no use for it are refused: there are controllers that
+// decrypt objects of their own kinds in the cluster.
+func (v *view) checkDecrypted(obj *unstructured.Unstructured) error {
+	if !isEncrypted(obj) || staysEncrypted(obj.GetAnnotations()) {
+		return nil
+	}
+	e := &Error{Reason: ReasonDecryptionFailed, Object: objectName(obj.GetKind(), obj.GetNamespace(), obj.GetName())}
+	gvk := obj.GroupVersionKind()
+	switch {
+	case v.decryption != nil:
+		e.Message = "is encrypted with SOPS, and not in a file of its own whose MAC could be verified; list the encrypted file under resources or patches"
+	case gvk.Group == "" && (gvk.Kind == "Secret" || gvk.Kind == "ConfigMap"):
+		e.Message = "is encrypted with SOPS; set spec.decryption with a Secret that has the private key, or keep it out of this path"
+	default:
+		return nil
+	}
+	return e
 }
 
 // isEncrypted says whether the object carries what SOPS leaves in a file that it encrypts.

@@ -338,15 +338,22 @@ func TestBuildRefuses(t *testing.T) {
 		"EncryptedSecret": {
 			reason: "what SOPS has encrypted must not reach the cluster as it is",
 			files:  map[string]string{"a.yaml": configMap("a") + "sops: {mac: 'ENC[x]'}\n"},
-			want:   failure{Reason: ReasonBuildFailed, Object: "ConfigMap/a"},
-			says:   []string{"SOPS"},
+			want:   failure{Reason: ReasonDecryptionFailed, Object: "ConfigMap/a"},
+			says:   []string{"SOPS", "spec.decryption"},
 		},
-		"Decryption": {
-			reason: "decryption comes later, and says so",
+		"KeyService": {
+			reason: "key services aren't served, and what asks for one says so",
 			files:  map[string]string{"a.yaml": configMap("a")},
-			spec:   kustomizev1.KustomizationSpec{Decryption: &kustomizev1.Decryption{Provider: "sops"}},
+			spec:   kustomizev1.KustomizationSpec{Decryption: &kustomizev1.Decryption{Provider: "sops", ServiceAccountName: "kms"}},
 			want:   failure{Reason: ReasonUnsupported},
-			says:   []string{"spec.decryption"},
+			says:   []string{"spec.decryption.serviceAccountName", "updatekeys"},
+		},
+		"OtherProvider": {
+			reason: "there is one",
+			files:  map[string]string{"a.yaml": configMap("a")},
+			spec:   kustomizev1.KustomizationSpec{Decryption: &kustomizev1.Decryption{Provider: "other"}},
+			want:   failure{Reason: ReasonUnsupported},
+			says:   []string{"spec.decryption", "sops"},
 		},
 		"MissingComponent": {
 			reason: "spec.components are checked",

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/slipway-dev/slipway/internal/build/mask"
 )
 
 // mount is where a view shows the tree to Kustomize. It is not the root, so that a
@@ -31,6 +33,9 @@ type view struct {
 
 	manifests []string // files named as resources, in order: where to look when a build fails
 	secrets   []string // values that error texts must not show
+
+	decryption *decryption
+	decrypted  mask.Mask // what the objects have from encrypted files
 
 	inputBytes        int64
 	kustomizations    int

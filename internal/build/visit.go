@@ -98,7 +98,10 @@ func (i inspection) manifest(file string, e *entry) error {
 		return err
 	}
 	i.v.manifests = append(i.v.manifests, file)
-	return i.v.count(countObjects(content))
+	if err := i.v.decryptManifests(file, content); err != nil {
+		return err
+	}
+	return i.v.count(countObjects(i.v.shown(file)))
 }
 
 // count adds up the objects that Kustomize will get.
@@ -137,18 +140,41 @@ func (i inspection) files(k *types.Kustomization) error {
 			add(string(p))
 		}
 	}
+	patches := len(named)
 	for _, r := range k.Replacements {
 		add(r.Path)
 	}
 	named = append(named, k.Crds...)
 	named = append(named, k.Configurations...)
 	add(k.OpenAPI["path"])
-	for _, p := range named {
+	for at, p := range named {
 		if err := i.mustBeFile("", p); err != nil {
+			return err
+		}
+		if at >= patches {
+			continue
+		}
+		if err := i.patch(p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// patch opens an encrypted patch.
+func (i inspection) patch(written string) error {
+	if i.v.decryption == nil {
+		return nil
+	}
+	file, e, err := i.resolve("", written)
+	if err != nil {
+		return err
+	}
+	content, err := i.v.read(file, e)
+	if err != nil {
+		return err
+	}
+	return i.v.decryptManifests(file, content)
 }
 
 // generated checks the files of generators, and notes the literals of Secrets.
@@ -186,6 +212,9 @@ func (i inspection) generated(k *types.Kustomization) error {
 			i.v.secrets = append(i.v.secrets, l, value)
 		}
 		if err := sources("secretGenerator", g.KvPairSources); err != nil {
+			return err
+		}
+		if err := i.decryptSources(g.KvPairSources); err != nil {
 			return err
 		}
 	}

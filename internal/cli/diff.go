@@ -10,6 +10,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/build/inputs"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -184,12 +185,12 @@ func (a *App) diff(ctx context.Context, c *cluster, name string, how diffOptions
 // diffOne builds a Kustomization from files and compares.
 func (a *App) diffOne(ctx context.Context, c *cluster, ks *kustomizev1.Kustomization, from files, asMe bool) (kustomizationDiff, *build.Result, error) {
 	found := kustomizationDiff{Kustomization: ks.Namespace + "/" + ks.Name, Path: from.path, Revision: from.revision}
-	values, err := c.substitutions(ctx, ks)
+	read, err := inputs.Read(ctx, c, ks)
 	if err != nil {
 		return found, nil, err
 	}
 	built, err := build.New().Build(ctx, build.Input{
-		Tree: build.TreeOf(from.fs), Path: from.path, Spec: ks.Spec, Vars: values.all,
+		Tree: build.TreeOf(from.fs), Path: from.path, Spec: ks.Spec, Vars: read.Vars, Keys: read.Keys,
 	})
 	if err != nil {
 		return found, nil, fmt.Errorf("build Kustomization %q: %w", ks.Name, err)
@@ -202,9 +203,10 @@ func (a *App) diffOne(ctx context.Context, c *cluster, ks *kustomizev1.Kustomiza
 	if found.Objects, err = a.compare(ctx, c, ks, built.Objects, as); err != nil {
 		return found, nil, err
 	}
+	hidden := read.Mask.With(built.Decrypted)
 	for i := range found.Objects {
-		found.Objects[i].Diff = values.hide(found.Objects[i].Diff)
-		found.Objects[i].Error = values.hide(found.Objects[i].Error)
+		found.Objects[i].Diff = hidden.Hide(found.Objects[i].Diff)
+		found.Objects[i].Error = hidden.Hide(found.Objects[i].Error)
 	}
 	return found, built, nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/build/inputs"
 )
 
 // What is to become of a Kustomization itself.
@@ -281,11 +282,11 @@ func (p *proposal) build(ctx context.Context, ks *kustomizev1.Kustomization, aft
 	if from.fs == nil {
 		return nil, errors.New("what the source has now can't be had")
 	}
-	values, err := p.cluster.substitutions(ctx, ks)
+	values, err := inputs.Read(ctx, p.cluster, ks)
 	if err != nil {
 		return nil, err
 	}
-	built, err := build.New().Build(ctx, build.Input{Tree: build.TreeOf(from.fs), Path: ks.Spec.Path, Spec: ks.Spec, Vars: values.all})
+	built, err := build.New().Build(ctx, build.Input{Tree: build.TreeOf(from.fs), Path: ks.Spec.Path, Spec: ks.Spec, Vars: values.Vars, Keys: values.Keys})
 	if err != nil {
 		return nil, fmt.Errorf("build Kustomization %q: %w", ks.Name, err)
 	}

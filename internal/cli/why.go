@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/build/inputs"
+	"github.com/slipway-dev/slipway/internal/build/mask"
 	"github.com/slipway-dev/slipway/internal/build/provenance"
 	"github.com/slipway-dev/slipway/internal/history"
 	"github.com/slipway-dev/slipway/internal/kube"
@@ -128,12 +130,12 @@ func (a *App) why(ctx context.Context, c *cluster, q whyQuestion) (*whyReport, e
 		return nil, err
 	}
 	defer files.close()
-	values, err := c.substitutions(ctx, &ks)
+	read, err := inputs.Read(ctx, c, &ks)
 	if err != nil {
 		return nil, err
 	}
 	a.progressf("building %s", cmp.Or(files.path, "./"))
-	in := build.Input{Tree: build.TreeOf(files.fs), Path: files.path, Spec: ks.Spec, Vars: values.all}
+	in := build.Input{Tree: build.TreeOf(files.fs), Path: files.path, Spec: ks.Spec, Vars: read.Vars, Keys: read.Keys}
 	origin, err := provenance.Of(ctx, in, kube.RefOf(live), q.field)
 	if errors.Is(err, provenance.ErrNotBuilt) {
 		return nil, fmt.Errorf("%s was applied by Kustomization %s/%s, but %s of its source doesn't have it; 'slipway diff kustomization %s -n %s' "+
@@ -145,7 +147,7 @@ func (a *App) why(ctx context.Context, c *cluster, q whyQuestion) (*whyReport, e
 	if files.revision != "" && files.revision != ks.Status.LastAppliedRevision {
 		report.note("this is about %s, which the source has; %s is applied", files.revision, cmp.Or(ks.Status.LastAppliedRevision, "nothing yet"))
 	}
-	e := whyExplainer{app: a, cluster: c, ks: &ks, live: live, built: origin.Object, values: values, report: report}
+	e := whyExplainer{app: a, cluster: c, ks: &ks, live: live, built: origin.Object, hidden: read.Mask.With(origin.Decrypted), report: report}
 	e.git, e.commit = a.historyFor(ctx, c, report, cmp.Or(files.revision, ks.Status.LastAppliedRevision), q.repo)
 	for _, f := range origin.Fields {
 		report.Fields = append(report.Fields, e.explain(ctx, f))
@@ -192,7 +194,7 @@ type whyExplainer struct {
 	ks      *kustomizev1.Kustomization
 	live    *unstructured.Unstructured
 	built   *unstructured.Unstructured
-	values  substitutions
+	hidden  mask.Mask
 	report  *whyReport
 	git     *history.Repository // nil: no history
 	commit  string              // at which the files were read
@@ -254,7 +256,7 @@ func (c *cluster) variable(ctx context.Context, ks *kustomizev1.Kustomization, n
 		return kustomization, "spec.postBuild.substitute." + name
 	}
 	for _, ref := range slices.Backward(post.SubstituteFrom) {
-		values, err := c.valuesFrom(ctx, client.ObjectKey{Namespace: ks.Namespace, Name: ref.Name}, ref.Kind)
+		values, err := inputs.Values(ctx, c, ks.Namespace, ref)
 		if _, ok := values[name]; err == nil && ok {
 			return ref.Kind + "/" + ks.Namespace + "/" + ref.Name, "data." + name
 		}
@@ -303,7 +305,7 @@ func (e *whyExplainer) shown(path provenance.Path, value any) any {
 		return hiddenValue
 	}
 	if text, ok := value.(string); ok {
-		return e.values.hide(text)
+		return e.hidden.Hide(text)
 	}
 	return value
 }

@@ -28,12 +28,8 @@ import (
 func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
 	earlier := t.entry.wait
 	t.entry.wait = nil
-	if !t.hasVars {
-		vars, err := t.variables(ctx, t.obj)
-		if err != nil {
-			return t.fail(ctx, meta.BuildFailedReason, err)
-		}
-		t.vars, t.hasVars = vars, true
+	if err := t.readInputs(ctx); err != nil {
+		return t.fail(ctx, meta.BuildFailedReason, err)
 	}
 	built, err := t.build(ctx)
 	if err != nil {
@@ -79,7 +75,7 @@ func (t *task) remember(built *build.Result) *past {
 		t.repeated = p.failed && p.generation == t.obj.Generation && p.revision == t.in.artifact.Revision
 	}
 	t.entry.past = &past{
-		generation: t.obj.Generation, modes: t.modes, vars: t.vars.digest(), secrets: t.vars.secrets, revision: t.in.artifact.Revision, artifact: t.in.artifact.Digest,
+		generation: t.obj.Generation, modes: t.modes, inputs: t.inputs.Digest, mask: t.inputs.Mask.With(built.Decrypted), revision: t.in.artifact.Revision, artifact: t.in.artifact.Digest,
 		reads: built.Reads, digest: digestOf(built.Objects), refs: t.refsOf(built.Objects), ended: now, looked: now, transient: transients(built.Objects),
 	}
 	t.obj.Status.LastAttemptedRevision = t.in.artifact.Revision

@@ -1,6 +1,7 @@
 package delivery
 
-// facts is all that the decision of what to do about a Kustomization rests on. They are gathered without a request to the API server.
+// facts is all that the decision of what to do about a Kustomization rests on. They are gathered without a request to the API server
+// unless something that the spec refers to may have changed.
 type facts struct {
 	// known: an attempt has ended since the agent started.
 	known bool
@@ -15,8 +16,8 @@ type facts struct {
 	// unwatched: some of its objects cannot be watched for drift.
 	unwatched bool
 
-	// generation, vars, content: the spec, the substituted values or a file that the build read differ from that attempt's.
-	generation, vars, content bool
+	// generation, inputs, content: the spec, the values and keys that it refers to in the cluster, or a file that the build read differ from that attempt's.
+	generation, inputs, content bool
 	// revision: the source is at another revision than the one recorded.
 	revision bool
 	// drifted: an object differs from what was applied.
@@ -46,7 +47,7 @@ func decide(f facts) action {
 	switch {
 	case !f.known:
 		return attempt
-	case f.generation, f.vars, f.content, f.drifted, f.sweep:
+	case f.generation, f.inputs, f.content, f.drifted, f.sweep:
 		return attempt
 	case f.pending:
 		return attempt

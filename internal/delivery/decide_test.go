@@ -22,7 +22,7 @@ func TestDecide(t *testing.T) {
 		"blind":             {"but not at every wake", facts{known: true, unwatched: true}, rest},
 		"drift":             {"an object differs from what was applied", facts{known: true, drifted: true}, attempt},
 		"drift, waiting":    {"drift is put back although health is waited for", facts{known: true, drifted: true, waiting: true}, attempt},
-		"variables":         {"a substituted value changed", facts{known: true, vars: true}, attempt},
+		"variables":         {"a substituted value changed", facts{known: true, inputs: true}, attempt},
 		"sweep":             {"the safety net looks at everything", facts{known: true, sweep: true}, attempt},
 		"pending":           {"what could not be applied as a whole goes on", facts{known: true, pending: true}, attempt},
 		"unblocked":         {"the status must not go on saying that something stands in the way", facts{known: true, blocked: true}, record},
@@ -50,17 +50,17 @@ func TestDecideHolds(t *testing.T) {
 	for n := range 1 << bits {
 		bit := func(i int) bool { return n>>i&1 == 1 }
 		f := facts{
-			known: bit(0), failed: bit(1), waiting: bit(2), unwatched: bit(3), generation: bit(4), vars: bit(5), content: bit(6),
+			known: bit(0), failed: bit(1), waiting: bit(2), unwatched: bit(3), generation: bit(4), inputs: bit(5), content: bit(6),
 			revision: bit(7), drifted: bit(8), requested: bit(9), interval: bit(10), retry: bit(11), sweep: bit(12), pending: bit(13), blocked: bit(14),
 		}
 		got := decide(f)
 		for rule, broken := range map[string]bool{
-			"a difference is applied":                       got != attempt && (f.generation || f.vars || f.content || f.drifted),
+			"a difference is applied":                       got != attempt && (f.generation || f.inputs || f.content || f.drifted),
 			"a failure is never recorded as success":        got == record && f.failed,
 			"a request is never forgotten":                  got == rest && f.requested,
 			"nothing is recorded over a wait":               got == record && f.waiting,
 			"what was in the way is not left in the status": got == rest && f.blocked,
-			"without cause there is no work": got != rest && f.known && !(f.waiting || f.pending || f.blocked || f.generation || f.vars || f.content || f.revision ||
+			"without cause there is no work": got != rest && f.known && !(f.waiting || f.pending || f.blocked || f.generation || f.inputs || f.content || f.revision ||
 				f.drifted || f.requested || f.interval || f.retry || f.sweep),
 		} {
 			if broken {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
@@ -9,6 +10,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/slipway-dev/slipway/internal/apply/observe"
+	"github.com/slipway-dev/slipway/internal/build/inputs"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
@@ -46,16 +48,26 @@ func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds 
 	}
 	f.drifted = f.drifted || f.requested && t.entry.drifted // who asks for a reconcile has it put back
 	f.waiting = t.healthMoved(touched)
-	if pb := t.obj.Spec.PostBuild; pb != nil && len(pb.SubstituteFrom) > 0 && (f.interval || f.requested || f.retry) {
-		vars, err := t.variables(ctx, t.obj)
-		if err != nil {
-			return f, err
-		}
-		t.vars, t.hasVars = vars, true
-		f.vars = vars.digest() != p.vars
-		p.looked = now
+	err := t.gatherInputs(ctx, &f, touched)
+	return f, err
+}
+
+// gatherInputs reads what the spec refers to in the cluster when its watch saw a change, when a person asks, and by the clock where it
+// can't be watched.
+func (t *task) gatherInputs(ctx context.Context, f *facts, touched map[kube.Ref]struct{}) error {
+	refs := inputs.Refs(t.obj)
+	moved := slices.ContainsFunc(refs, func(ref kube.Ref) bool { _, ok := touched[ref.Unversioned()]; return ok })
+	if len(refs) == 0 || !moved && !f.requested && !f.retry && !(f.interval && t.entry.blind) {
+		return nil
 	}
-	return f, nil
+	if err := t.readInputs(ctx); err != nil {
+		return err
+	}
+	p := t.entry.past
+	f.inputs = t.inputs.Digest != p.inputs
+	f.retry = f.retry || moved && p.failed // it may have failed for want of them
+	p.looked = t.started
+	return nil
 }
 
 // applied tells whether ref is one of the objects that the last attempt applied, not one whose health is only watched.
@@ -73,7 +85,7 @@ func (t *task) again() ctrl.Result {
 			next = at
 		}
 	}
-	if pb := t.obj.Spec.PostBuild; p.unwatched || pb != nil && len(pb.SubstituteFrom) > 0 {
+	if p.unwatched || t.entry.blind {
 		sooner(p.looked.Add(wake.Spread(wake.Interval(t.obj.Spec.Interval.Duration))))
 	}
 	if !t.truce.IsZero() {

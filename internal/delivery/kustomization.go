@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/build/inputs"
 	"github.com/slipway-dev/slipway/internal/delivery/sources"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
@@ -138,6 +139,7 @@ func (r *KustomizationReconciler) forget(key types.NamespacedName) {
 	if to != nil {
 		to.leave(key, refs)
 	}
+	_, _ = r.local.watcher.EnsureInputs(context.Background(), key.String(), kube.Identity{}, nil) // letting go can't fail
 }
 
 // newest returns obj, or what this process wrote of it last if the cache has not caught up with that.
@@ -175,8 +177,8 @@ type task struct {
 	in       *input
 	facts    facts
 	modes    modes
-	vars     variables
-	hasVars  bool      // vars were read in this task
+	inputs   inputs.Inputs
+	hasRead  bool      // inputs were read in this task
 	repeated bool      // the attempt before failed with the same revision and spec
 	pending  time.Time // since when the attempts before could not apply the whole set
 	truce    time.Time // when the next object may be put back that others keep changing; zero: none waits
@@ -241,7 +243,7 @@ func (t *task) look(ctx context.Context, touched map[kube.Ref]struct{}, kinds bo
 // dependencies since.
 func (t *task) dependenciesFor(ctx context.Context) (*blocked, error) {
 	f := t.facts
-	if f.known && !f.failed && !f.generation && !f.vars && !f.content && !f.pending {
+	if f.known && !f.failed && !f.generation && !f.inputs && !f.content && !f.pending {
 		return nil, nil
 	}
 	return t.dependencies(ctx)

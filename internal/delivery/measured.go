@@ -24,7 +24,7 @@ func (t *task) build(ctx context.Context) (*build.Result, error) {
 	run := telemetry.From(ctx)
 	run.Input(t.in.artifact.Revision, t.in.artifact.Digest)
 	ctx, end := telemetry.Build.Begin(ctx)
-	built, err := t.builder.Build(ctx, build.Input{Tree: t.in.snapshot, Path: t.obj.Spec.Path, Spec: t.obj.Spec, Vars: t.vars.values})
+	built, err := t.builder.Build(ctx, build.Input{Tree: t.in.snapshot, Path: t.obj.Spec.Path, Spec: t.obj.Spec, Vars: t.inputs.Vars, Keys: t.inputs.Keys})
 	if err != nil {
 		run.Built(telemetry.Failed)
 		end(err)
@@ -78,7 +78,7 @@ func (t *task) countDrift(ctx context.Context, before *past, changes []apply.Cha
 	}
 	run := telemetry.From(ctx)
 	run.Drift(left+corrected, corrected)
-	if f := t.facts; f.sweep && !f.drifted && before != nil && !before.failed && !f.generation && !f.vars && !f.content && !f.pending {
+	if f := t.facts; f.sweep && !f.drifted && before != nil && !before.failed && !f.generation && !f.inputs && !f.content && !f.pending {
 		run.Sweep(found(changes))
 	}
 }

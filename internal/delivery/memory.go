@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/build/mask"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/telemetry"
@@ -18,8 +20,8 @@ import (
 type past struct {
 	generation int64
 	modes      modes
-	vars       string   // digest of the substituted values
-	secrets    []string // see variables
+	inputs     string    // their digest
+	mask       mask.Mask // hides the secrets that went into it
 	revision   string
 	artifact   string // digest of the source's artifact
 	reads      build.Reads
@@ -73,6 +75,9 @@ type entry struct {
 	wait   *wait
 	// written is the newest state of the object that this process wrote. The cache may be behind it.
 	written *kustomizev1.Kustomization
+
+	// blind: some of what the spec refers to in the cluster can't be watched.
+	blind bool
 
 	contest contest
 	// drifted: some objects differ from what was applied and are left so, and the status says it.
@@ -154,6 +159,19 @@ func (m *memory) follow(key types.NamespacedName, refs []kube.Ref) {
 		m.byRef[ref][key] = struct{}{}
 	}
 	m.refs[key] = refs
+}
+
+// alsoFollow adds refs to those that key is woken for.
+func (m *memory) alsoFollow(key types.NamespacedName, refs []kube.Ref) {
+	m.mu.Lock()
+	all := slices.Clone(m.refs[key])
+	m.mu.Unlock()
+	for _, ref := range refs {
+		if !contains(all, ref) {
+			all = append(all, ref)
+		}
+	}
+	m.follow(key, all)
 }
 
 // unfollow needs m.mu held.

@@ -124,9 +124,9 @@ func (t *task) progressing(message string) {
 // mask takes the values of Secrets out of a text, those of the attempt that is under way and those of the one before.
 func (t *task) mask(text string) string {
 	if p := t.entry.past; p != nil {
-		text = variables{secrets: p.secrets}.mask(text)
+		text = p.mask.Hide(text)
 	}
-	return t.vars.mask(text)
+	return t.inputs.Mask.Hide(text)
 }
 
 // condition sets one condition of obj and tells whether it says something else than before.

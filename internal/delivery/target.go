@@ -25,6 +25,7 @@ type (
 	watcher interface {
 		Ensure(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
 		EnsureNamed(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
+		EnsureInputs(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error)
 		Get(ref kube.Ref) (state observe.State, exists, watched bool)
 		GetNamed(id kube.Identity, ref kube.Ref) (state observe.State, exists, watched bool)
 		Subscribe(fn func(observe.Event))

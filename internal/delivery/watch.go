@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/slipway-dev/slipway/internal/build/inputs"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
@@ -29,7 +30,27 @@ func (t *task) watch(ctx context.Context, p *past) error {
 		return err
 	}
 	p.unwatched = len(unwatched)+len(blind) > 0
-	t.memory.follow(t.key(), append(slices.Clone(p.refs), others...))
+	t.memory.follow(t.key(), slices.Concat(p.refs, others, inputs.Refs(t.obj)))
+	return nil
+}
+
+// readInputs reads what the spec refers to in the cluster, once in a task, after a watch on it is there: no change is missed. Both is
+// done as the agent, in the Kustomization's namespace.
+func (t *task) readInputs(ctx context.Context) error {
+	if t.hasRead {
+		return nil
+	}
+	refs := inputs.Refs(t.obj)
+	t.memory.alsoFollow(t.key(), refs)
+	blind, err := t.local.watcher.EnsureInputs(ctx, t.key().String(), kube.Identity{}, refs)
+	if err != nil {
+		return err
+	}
+	t.entry.blind = len(blind) > 0
+	if t.inputs, err = inputs.Read(ctx, t.reader, t.obj); err != nil {
+		return err
+	}
+	t.hasRead = true
 	return nil
 }
 

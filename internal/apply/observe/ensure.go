@@ -21,7 +21,7 @@ import (
 //
 // A kind is watched in all namespaces as the agent itself, or, where that is forbidden, in the namespaces of refs as the identity.
 func (p *Pool) Ensure(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error) {
-	h := holder{owner: owner}
+	h := holder{owner: owner, what: applied}
 	wide, byNamespace := map[key]*meta.RESTMapping{}, map[key]*meta.RESTMapping{}
 	for gvk, m := range p.mappings(refs) {
 		if !p.refused(gvk) {
@@ -55,22 +55,43 @@ func (p *Pool) Ensure(ctx context.Context, owner string, id kube.Identity, refs 
 // EnsureNamed makes the pool watch single objects whoever they belong to, as an identity. It replaces the single objects that the
 // owner wanted watched before, and is otherwise like Ensure. GetNamed tells what they see.
 func (p *Pool) EnsureNamed(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error) {
-	h := holder{owner: owner, named: true}
+	return p.single(ctx, holder{owner: owner, what: named}, id, refs)
+}
+
+// EnsureInputs makes the pool watch the metadata of single objects that the owner reads, as an identity, and tell of every change of
+// them. It replaces the objects that the owner read before, and is otherwise like Ensure.
+func (p *Pool) EnsureInputs(ctx context.Context, owner string, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error) {
+	return p.single(ctx, holder{owner: owner, what: inputs}, id, refs)
+}
+
+func (p *Pool) single(ctx context.Context, h holder, id kube.Identity, refs []kube.Ref) (unwatched []kube.Ref, err error) {
 	want := map[key]*meta.RESTMapping{}
 	mappings := p.mappings(refs)
 	for _, ref := range refs {
 		if m := mappings[ref.GroupVersionKind()]; m != nil && ref.Name != "" {
-			want[key{place: place{gvk: ref.GroupVersionKind(), namespace: ref.Namespace, name: ref.Name}, id: id}] = m
+			want[keyOf(h, id, ref)] = m
 		}
 	}
 	p.start(ctx, h, want)
 	p.keep(h, want)
 	for _, ref := range refs {
-		if _, _, watched := p.GetNamed(id, ref); !watched {
+		if !p.live(keyOf(h, id, ref)) {
 			unwatched = append(unwatched, ref)
 		}
 	}
-	return unwatched, ctxErr(ctx, owner)
+	return unwatched, ctxErr(ctx, h.owner)
+}
+
+func keyOf(h holder, id kube.Identity, ref kube.Ref) key {
+	return key{place: place{gvk: ref.GroupVersionKind(), namespace: ref.Namespace, name: ref.Name}, id: id, every: h.what == inputs}
+}
+
+// live tells whether a watcher is there and watches right now.
+func (p *Pool) live(k key) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	w := p.watchers[k]
+	return w != nil && w.live()
 }
 
 func ctxErr(ctx context.Context, owner string) error {

@@ -50,11 +50,20 @@ type Pool struct {
 	subs     []func(Event)
 }
 
-// holder is who wants places watched: an owner, for the objects that it applied or for single ones of others.
+// holder is who wants places watched: an owner, for one of several purposes.
 type holder struct {
 	owner string
-	named bool
+	what  purpose
 }
+
+// purpose is what places are watched for.
+type purpose string
+
+const (
+	applied purpose = ""       // the objects that the owner applied
+	named   purpose = "named"  // single ones of others, for their health
+	inputs  purpose = "inputs" // single ones that it reads
+)
 
 // New returns a pool that watches nothing yet. Close it in the end.
 func New(clients *kube.Clients, opts Options) *Pool {

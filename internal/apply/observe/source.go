@@ -42,7 +42,7 @@ func (p *Pool) listerFor(k key, m *meta.RESTMapping) (lister, error) {
 	if err != nil {
 		return nil, err
 	}
-	return listerOf(client, k, m, p.opts.NeedsBody == nil || p.opts.NeedsBody(k.gvk)), nil
+	return listerOf(client, k, m, !k.every && (p.opts.NeedsBody == nil || p.opts.NeedsBody(k.gvk))), nil
 }
 
 func listerOf(client *kube.Client, k key, m *meta.RESTMapping, whole bool) lister {

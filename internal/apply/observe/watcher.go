@@ -38,10 +38,12 @@ type place struct {
 	namespace, name string
 }
 
-// key names a watcher: the same place may be watched in the name of several service accounts.
+// key names a watcher: the same place may be watched in the name of several service accounts, and for every change or only those of what
+// is ours and of health.
 type key struct {
 	place
-	id kube.Identity
+	id    kube.Identity
+	every bool
 }
 
 // lister reads and watches one place, as whole objects or as metadata.
@@ -244,7 +246,7 @@ func (w *watcher) set(name types.NamespacedName, s State) *Event {
 	switch {
 	case !known:
 		return &Event{Ref: w.ref(name), New: &s}
-	case old.differs(s):
+	case old.differs(s), w.key.every && old.ResourceVersion != s.ResourceVersion:
 		return &Event{Ref: w.ref(name), Old: &old, New: &s}
 	}
 	return nil

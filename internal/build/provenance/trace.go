@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/build/mask"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -31,6 +32,8 @@ type Trace struct {
 	Object *unstructured.Unstructured // as it is built, before it is applied
 	Fields []Field
 	Builds int // how many builds it took
+	// Decrypted hides the values that are encrypted in the tree. What is shown of an object goes through it.
+	Decrypted mask.Mask
 }
 
 // Of traces the object that ref names, in what in builds. With below, only the fields at or below that path are traced. A name
@@ -61,7 +64,7 @@ func Of(ctx context.Context, in build.Input, ref kube.Ref, below Path) (*Trace, 
 	if err := t.trace(fields); err != nil {
 		return nil, err
 	}
-	return &Trace{Object: t.object, Fields: fields, Builds: t.builds}, nil
+	return &Trace{Object: t.object, Fields: fields, Builds: t.builds, Decrypted: first.result.Decrypted}, nil
 }
 
 func fits(o *unstructured.Unstructured, ref kube.Ref) bool {

@@ -1,0 +1,36 @@
+package sops_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/slipway-dev/slipway/internal/build/sops"
+	"github.com/slipway-dev/slipway/internal/build/sops/sopstest"
+)
+
+// FuzzDecrypt feeds strangers' files in every format. Nothing may panic or be let through, and no error may quote a value.
+func FuzzDecrypt(f *testing.F) {
+	key := sopstest.NewKey(f)
+	k := keysOf(f, key)
+	const planted = "correct-horse-battery"
+	manifest := sopstest.Manifests(f, "a: "+planted+"\nb: [1, {c: d}]\n", "", key)
+	f.Add([]byte(manifest), 0)
+	f.Add([]byte(sopstest.Dotenv(f, "A="+planted, key)), 2)
+	f.Add([]byte(sopstest.Binary(f, planted, key)), 1)
+	f.Add([]byte("[a]\nb = c\n[sops]\nage__list_0__map_enc = x\nmac = ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]\nlastmodified = 2026-01-02T03:04:05Z\n"), 3)
+	f.Add([]byte("sops: {mac: ENC[x], key_groups: [{age: [{recipient: x, enc: y}]}, {pgp: [{fp: z, enc: y}]}], shamir_threshold: 2, lastmodified: 2026-01-02T03:04:05Z}\n"), 0)
+	f.Add([]byte("a: &a [*a]\nsops: {mac: 'ENC['}\n"), 0)
+	formats := []sops.Format{sops.YAML, sops.JSON, sops.Dotenv, sops.INI, sops.Binary}
+	f.Fuzz(func(t *testing.T, content []byte, n int) {
+		format := formats[((n%len(formats))+len(formats))%len(formats)]
+		for _, out := range formats {
+			_, err := k.Decrypt(content, format, out)
+			if err != nil && strings.Contains(err.Error(), planted) {
+				t.Errorf("a value shows in %q", err)
+			}
+		}
+		if plain, err := k.DecryptManifests(content, format); err == nil && plain != nil && len(plain.Secrets) == 0 && plain.Content == nil {
+			t.Error("something was decrypted to nothing")
+		}
+	})
+}
