@@ -58,6 +58,26 @@ func TestSelected(t *testing.T) {
 	}
 }
 
+func TestExportIsWhatAnAuthorWrites(t *testing.T) {
+	w := newWorld(t)
+	shop := kustomization("shop", "shop")
+	shop.Labels = map[string]string{"team": "payments", "kustomize.toolkit.fluxcd.io/name": "fleet"}
+	shop.Annotations = map[string]string{meta.ReconcileRequestAnnotation: "now"}
+	w.has(source("shop"), shop)
+	got := w.slipway("export", "ks", "shop")
+	got.want(t, ExitDone, "kind: Kustomization", "path: ./deploy", "team: payments", "namespace: "+w.namespace)
+	for _, word := range []string{"status", "uid", "managedFields", "requestedAt", "fleet", "creationTimestamp"} {
+		if strings.Contains(got.out, word) {
+			t.Errorf("%s is none of the author's:\n%s", word, got.out)
+		}
+	}
+	all := w.slipway("export", "all", "--all")
+	if strings.Count(all.out, "---\n") != 2 {
+		t.Errorf("want two documents:\n%s", all.out)
+	}
+	w.slipway("export", "ks").want(t, ExitUsage, "name is missing")
+}
+
 func TestGetChoosesByStatus(t *testing.T) {
 	w := newWorld(t)
 	failing := kustomization("cart", "shop")

@@ -14,6 +14,7 @@ func verbs() []Verb {
 		newSuspend,
 		newResume,
 		newEvents,
+		newExport,
 		newLogs,
 		newInstall,
 		newUninstall,
