@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 func main() {
@@ -47,10 +48,43 @@ func ensure(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	fmt.Fprintf(os.Stderr, "building %s %s from source, once (some minutes)\n", name, p.version)
+	if p.within != "" {
+		return binary, p.buildWithin(ctx, dir, binary)
+	}
 	return binary, p.build(ctx, dir, binary)
 }
 
-// build compiles in a copy of the module: there it is the main module, so that its own replacements count, and may be written to.
+// buildWithin compiles the program as a dependency of a nested module.
+func (p program) buildWithin(ctx context.Context, dir, binary string) error {
+	built, err := os.MkdirTemp(dir, "built-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(built)
+	top, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output() // this module's folder, beside which all others are
+	if err != nil {
+		return fmt.Errorf("find the clone: %w", err)
+	}
+	out := filepath.Join(built, filepath.Base(binary))
+	if err := compile(ctx, filepath.Join(filepath.Dir(strings.TrimSpace(string(top))), p.within), "-mod=readonly", p.flags(), out, p.module); err != nil {
+		return err
+	}
+	return os.Rename(out, binary)
+}
+
+// compile runs Go's linker with the given flags.
+func compile(ctx context.Context, dir, mode, flags, out, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", out, pkg)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS="+mode)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build %s: %w", pkg, err)
+	}
+	return nil
+}
+
+// build compiles in a copy of the module, because the module's own folder lacks what its binary embeds and can't be written to.
 func (p program) build(ctx context.Context, dir, binary string) error {
 	module, err := p.download(ctx)
 	if err != nil {
@@ -64,21 +98,14 @@ func (p program) build(ctx context.Context, dir, binary string) error {
 	if err := os.CopyFS(source, os.DirFS(module)); err != nil {
 		return fmt.Errorf("copy the module %s: %w", module, err)
 	}
-	if err := p.restoreNested(ctx, source); err != nil {
-		return err
-	}
 	if p.prepare != nil {
 		if err := p.prepare(source); err != nil {
 			return fmt.Errorf("prepare the sources of %s: %w", p.module, err)
 		}
 	}
 	built := filepath.Join(source, "built")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", p.flags(), "-o", built, p.main)
-	cmd.Dir = source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=mod")
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build %s: %w", p.module, err)
+	if err := compile(ctx, source, "-mod=mod", p.flags(), built, p.main); err != nil {
+		return err
 	}
 	return os.Rename(built, binary) // whoever comes second replaces it with the same bytes
 }

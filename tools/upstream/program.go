@@ -14,16 +14,20 @@ type program struct {
 	module, version string
 	// main is the package in the module, and stamp the variable that takes the version, if any.
 	main, stamp string
-	// nested are modules in folders of this one. The newest of each that the module proxy hands out serves: they are types only.
-	nested map[string]string
 	// prepare changes the copy of the module that is built.
 	prepare func(source string) error
+	// within is the nested module that requires the program, where a copy of its own module can't be built because the module proxy
+	// lacks a version that it requires.
+	within string
 }
+
+// peers is where the controllers are built, with the nearest version in place of each that is lacking: its go.mod names them.
+var peers = filepath.Join("bench", "peers")
 
 var programs = map[string]program{
 	"flux":                 {module: "github.com/fluxcd/flux2/v2", version: "2.9.4", main: "./cmd/flux", stamp: "main.VERSION", prepare: addManifest},
-	"kustomize-controller": {module: "github.com/fluxcd/kustomize-controller", version: "1.9.6", main: ".", nested: map[string]string{"api": "github.com/fluxcd/kustomize-controller/api@v1.9.5"}},
-	"source-controller":    {module: "github.com/fluxcd/source-controller", version: "1.9.6", main: ".", nested: map[string]string{"api": "github.com/fluxcd/source-controller/api@v1.9.5"}},
+	"kustomize-controller": {module: "github.com/fluxcd/kustomize-controller", version: "1.9.6", within: peers},
+	"source-controller":    {module: "github.com/fluxcd/source-controller", version: "1.9.6", within: peers},
 	"versitygw":            {module: "github.com/versity/versitygw", version: "1.8.0", main: "./cmd/versitygw", stamp: "main.Version"},
 }
 

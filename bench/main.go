@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/slipway-dev/slipway/internal/lab/tethered"
+)
+
+// options are the command line.
+type options struct {
+	scenarios, engines, sizes string
+	git                       bool
+	repeat                    int
+	monorepo                  monorepoOptions
+	start, failing            int
+	binary, out               string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.scenarios, "scenarios", "create,start,monorepo,failing", "what to measure")
+	flag.StringVar(&o.engines, "engines", "floor,flux,slipway", "what to measure it on; in this order, alternating")
+	flag.StringVar(&o.sizes, "n", "100,300,500,1000", "applications that are created while the engine runs")
+	flag.IntVar(&o.start, "start", 1000, "applications that are there when the engine starts")
+	flag.IntVar(&o.failing, "failing", 100, "applications of which a tenth never becomes healthy")
+	flag.IntVar(&o.monorepo.n, "monorepo", 1000, "applications in one repository")
+	flag.IntVar(&o.monorepo.commits, "commits", 20, "commits that touch one application each")
+	flag.IntVar(&o.monorepo.drifts, "drifts", 100, "objects that are changed by hand")
+	flag.DurationVar(&o.monorepo.idle, "idle", 10*time.Minute, "how long nothing is done; 0 leaves that out")
+	flag.BoolVar(&o.git, "git", false, "take applications from Git instead of from a registry")
+	flag.IntVar(&o.repeat, "repeat", 1, "how often all is measured")
+	flag.StringVar(&o.binary, "slipway", filepath.Join("bin", "slipway"), "Slipway's executable")
+	flag.StringVar(&o.out, "o", "", "where to write the results, without an ending; default: only to standard output")
+	flag.Parse()
+	ctrl.SetLogger(logr.Discard())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1) //nolint:gocritic // what runs is tethered to this process
+	}
+}
+
+// job is one engine in one scenario.
+type job struct {
+	name   string
+	engine string
+	do     func(ctx context.Context, a *arena) ([]result, error)
+}
+
+func run(ctx context.Context, o options) error {
+	top, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return fmt.Errorf("find the clone: %w", err)
+	}
+	if err := os.Chdir(strings.TrimSpace(string(top))); err != nil {
+		return err
+	}
+	if o.binary, err = filepath.Abs(o.binary); err != nil {
+		return err
+	}
+	programs, err := tethered.FindPrograms(ctx)
+	if err != nil {
+		return err
+	}
+	if err := programs.WithControllers(ctx); err != nil {
+		return err
+	}
+	jobs, err := o.jobs()
+	if err != nil {
+		return err
+	}
+	found := newReport(os.Args[1:])
+	for i, j := range jobs {
+		fmt.Fprintf(os.Stderr, "%s  %d of %d: %s, %s\n", time.Now().Format(time.TimeOnly), i+1, len(jobs), j.name, j.engine)
+		got, err := measure(ctx, programs, o, j)
+		for _, r := range got {
+			fmt.Fprintf(os.Stderr, "          %s: %.1f s, engine %.1f CPU-s, API server %.1f CPU-s, %d requests, %.0f MiB, p50 %.2f s, p99 %.2f s %s\n",
+				r.Scenario, r.Seconds, r.EngineCPU, r.ServerCPU, r.total(), r.PeakMiB, r.P50, r.P99, r.Note)
+		}
+		found.Results = append(found.Results, got...)
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", j.name, j.engine, err)
+		}
+		if o.out != "" {
+			if err := found.write(o.out); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Print(found.markdown())
+	return nil
+}
+
+func measure(ctx context.Context, programs *tethered.Programs, o options, j job) ([]result, error) {
+	a, err := enter(ctx, programs, o.git)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	a.settle(ctx)
+	return j.do(ctx, a)
+}
+
+// jobs lists what to do, engine by engine within each scenario.
+func (o options) jobs() ([]job, error) {
+	engines := map[string]engine{"flux": flux(), "slipway": slipway(o.binary)}
+	var jobs []job
+	add := func(scenario, name string, do func(ctx context.Context, a *arena, e engine) ([]result, error)) {
+		e, ok := engines[name]
+		if !ok {
+			return // the floor: where it means something
+		}
+		jobs = append(jobs, job{scenario, name, func(ctx context.Context, a *arena) ([]result, error) { return do(ctx, a, e) }})
+	}
+	names := strings.Split(o.engines, ",")
+	for _, name := range names {
+		if _, ok := engines[name]; !ok && name != "floor" {
+			return nil, fmt.Errorf("no engine %q: floor, flux or slipway", name)
+		}
+	}
+	var sizes []int
+	for text := range strings.SplitSeq(o.sizes, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("-n: %w", err)
+		}
+		sizes = append(sizes, n)
+	}
+	for range o.repeat {
+		for scenario := range strings.SplitSeq(o.scenarios, ",") {
+			switch scenario {
+			case "create":
+				for _, n := range sizes {
+					if slices.Contains(names, "floor") {
+						jobs = append(jobs, job{"create", "floor", func(ctx context.Context, a *arena) ([]result, error) {
+							r, err := floor(ctx, a, n)
+							return []result{r}, err
+						}})
+					}
+					for _, name := range names {
+						add("create", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return create(ctx, a, e, n) })
+					}
+				}
+			case "start":
+				for _, name := range names {
+					add("start", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return there(ctx, a, e, o.start) })
+				}
+			case "monorepo":
+				for _, name := range names {
+					add("monorepo", name, func(ctx context.Context, a *arena, e engine) ([]result, error) {
+						return monorepo(ctx, a, e, o.monorepo)
+					})
+				}
+			case "failing":
+				for _, name := range names {
+					add("failing", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return failing(ctx, a, e, o.failing) })
+				}
+			default:
+				return nil, fmt.Errorf("no scenario %q: create, start, monorepo or failing", scenario)
+			}
+		}
+	}
+	return jobs, nil
+}
