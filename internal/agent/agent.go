@@ -124,10 +124,6 @@ func newManager(cfg *rest.Config, opts Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg = rest.CopyConfig(cfg)
-	cfg.QPS, cfg.Burst = -1, -1 // the API server's priority and fairness governs
-	cfg.UserAgent = "slipway-agent"
-	cfg.WarningHandler = rest.NoWarnings{} // the API server warns of the finalizer's name, which is Flux's
 	mgr, err := ctrl.NewManager(cfg, manager.Options{
 		Scheme: scheme,
 		Logger: opts.Log,

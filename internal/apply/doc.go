@@ -8,9 +8,10 @@
 //
 //   - The first object that is written proves itself: the API server takes it or leaves it, and nothing was changed before. So one
 //     changed object costs one request, and k cost 2k-1.
-//   - New objects that nothing acts on yet (ConfigMap, Secret, ServiceAccount, Role, RoleBinding, a Service inside the cluster) are
-//     written first of all. Should one of them be refused, or the first of the others, then those that this very call created are
-//     deleted again, as long as nobody else has touched them, and the next attempt of that owner validates everything beforehand.
+//   - New objects that nothing acts on yet (ConfigMap, Secret, ServiceAccount, Role, RoleBinding, a Service inside the cluster, an
+//     Ingress that leads only to such Services) are written first of all. Should one of them be refused, or the first of the others,
+//     then those that this very call created are deleted again, as long as nobody else has touched them, and the next attempt of
+//     that owner validates everything beforehand.
 //
 // What had been accepted once in the same form is not validated again when drift is corrected. After a start nothing is
 // remembered; then the dry-run of an object that exists tells whether there is anything to write.

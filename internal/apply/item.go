@@ -42,6 +42,8 @@ type item struct {
 	exists bool
 
 	stance stance
+	// light: see weigh.
+	light bool
 	// known is what the watch said of the object when the phase began.
 	known observe.State
 	// watched says that the watch would know of the object.
@@ -180,19 +182,4 @@ func (it *item) place(clients *kube.Clients) *Error {
 		}
 	}
 	return nil
-}
-
-// inert tells whether a new object of this kind has no effect on what runs, so that it can be created before the rest is proved, and
-// removed again.
-func (it *item) inert() bool {
-	switch it.ref.GroupKind() {
-	case configMapKind, secretKind, accountKind, roleKind, bindingKind:
-		return true
-	case serviceKind:
-		spec, _, _ := unstructured.NestedMap(it.obj.Object, "spec")
-		kind, _ := spec["type"].(string)
-		_, external := spec["externalIPs"]
-		return !external && (kind == "" || kind == "ClusterIP")
-	}
-	return false
 }

@@ -27,6 +27,7 @@ var (
 	secretKind    = schema.GroupKind{Kind: "Secret"}
 	serviceKind   = schema.GroupKind{Kind: "Service"}
 	accountKind   = schema.GroupKind{Kind: "ServiceAccount"}
+	ingressKind   = schema.GroupKind{Group: "networking.k8s.io", Kind: "Ingress"}
 	podKind       = schema.GroupKind{Kind: "Pod"}
 )
 

@@ -21,7 +21,7 @@ func (r *run) unproved(items []*item) *item {
 	}
 	for _, it := range items {
 		switch {
-		case r.light(it), !it.stance.writing():
+		case it.light, !it.stance.writing():
 			continue
 		case it.stance == restore:
 			return nil
@@ -31,19 +31,13 @@ func (r *run) unproved(items []*item) *item {
 	return nil
 }
 
-// light tells whether an item is new and has no effect before the rest of the set is there, so that it is written first and, should the
-// rest be refused, taken back.
-func (r *run) light(it *item) bool {
-	return !r.opts.Continue && it.stance == create && it.inert() && !r.careful(r.opts.Owner)
-}
-
 // prove has the API server check what is not proved otherwise. When something is refused, nothing was written.
 func (r *run) prove(ctx context.Context, items []*item, first *item) error {
 	unsure := pick(items, func(it *item) bool {
 		if r.opts.Continue && it.stance != probe {
 			return false
 		}
-		return it.stance.proving() && it != first && !r.light(it) && !r.needsOther(it, items)
+		return it.stance.proving() && it != first && !it.light && !r.needsOther(it, items)
 	})
 	return r.each(unsure, func(it *item) *Error {
 		got, err := r.apply(ctx, it, true)

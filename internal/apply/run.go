@@ -132,6 +132,7 @@ func (r *run) phase(ctx context.Context, items []*item) error {
 			return err
 		}
 	}
+	r.weigh(items)
 	first := r.unproved(items)
 	if items, err = r.without(items, r.prove(ctx, items, first)); err != nil {
 		return err

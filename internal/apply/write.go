@@ -13,8 +13,8 @@ import (
 // itself, then the others tier by tier. A tier is not begun when one before it failed.
 func (r *run) write(ctx context.Context, items []*item, first *item) error {
 	r.noteUnwritten(items)
-	light := pick(items, r.light)
-	rest := pick(items, func(it *item) bool { return it.stance.writing() && it != first && !r.light(it) })
+	light := pick(items, func(it *item) bool { return it.light })
+	rest := pick(items, func(it *item) bool { return it.stance.writing() && it != first && !it.light })
 	r.undo = nil
 	for _, tier := range tiers(light, refOf) {
 		if err := r.each(tier, func(it *item) *Error { return r.put(ctx, it) }); err != nil {
@@ -152,7 +152,7 @@ func (r *run) record(ctx context.Context, it *item, got answer, action Action) *
 	c := Change{Ref: it.ref, Action: action, UID: state.UID, ResourceVersion: state.ResourceVersion, Drift: it.stance == restore && action != Unchanged}
 	r.note(c)
 	r.noteBirth(it, got.created)
-	if got.created && it.inert() {
+	if got.created && it.light {
 		r.mu.Lock()
 		r.undo = append(r.undo, c)
 		r.mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
@@ -109,24 +108,6 @@ func digestOf(objs []*unstructured.Unstructured) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// intend writes to the inventory what is about to be created, before it is: an agent that dies in between leaves nothing behind that no
-// inventory names. It writes nothing where no object is new.
-func (t *task) intend(ctx context.Context, refs []kube.Ref) error {
-	known := apply.Refs(t.obj.Status.Inventory)
-	union := slices.Clone(known)
-	for _, ref := range refs {
-		if !contains(known, ref) {
-			union = append(union, ref)
-		}
-	}
-	if len(union) == len(known) {
-		return nil
-	}
-	t.obj.Status.Inventory = apply.Inventory(union)
-	t.progressing("Applying revision " + t.in.artifact.Revision)
-	return t.write(ctx)
-}
-
 // applyAndPrune returns the changes, or how the reconcile ends because they could not all be made.
 func (t *task) applyAndPrune(ctx context.Context, built, objs []*unstructured.Unstructured, next *past) ([]apply.Change, *ctrl.Result, error) {
 	opts := t.applyOptions()
@@ -147,14 +128,14 @@ func (t *task) applyAndPrune(ctx context.Context, built, objs []*unstructured.Un
 		return nil, &ctrl.Result{}, err
 	}
 	next.written = writtenOf(result.Changes)
-	stale := apply.Diff(apply.Refs(t.obj.Status.Inventory), next.refs)
+	stale := apply.Diff(t.owned(), next.refs)
 	changes := result.Changes
-	t.obj.Status.Inventory = apply.Inventory(next.refs)
+	t.entry.inventory = apply.Inventory(next.refs)
 	if t.obj.Spec.Prune && len(stale) > 0 {
 		pruned, err := t.prune(ctx, stale, opts)
 		changes = append(changes, pruned...)
 		if err != nil {
-			t.obj.Status.Inventory = apply.Inventory(append(slices.Clone(next.refs), undeleted(stale, pruned)...))
+			t.entry.inventory = apply.Inventory(append(slices.Clone(next.refs), undeleted(stale, pruned)...))
 			t.announce(changes)
 			end, err := t.fail(ctx, meta.PruneFailedReason, err)
 			return nil, &end, err
@@ -187,6 +168,7 @@ func (t *task) unfinished(ctx context.Context, next *past, err error) (ctrl.Resu
 	if timeout := t.obj.GetTimeout(); t.started.Sub(next.pending) >= timeout {
 		return t.fail(ctx, meta.ReconciliationFailedReason, fmt.Errorf("timeout after %s %w", timeout, err))
 	}
+	t.tell()
 	t.progressing(err.Error())
 	if err := t.write(ctx); err != nil {
 		return ctrl.Result{}, err
@@ -285,8 +267,14 @@ func (t *task) announce(changes []apply.Change) {
 		case apply.Unchanged, apply.Skipped, apply.Drifted:
 		}
 	}
-	if len(lines) == 0 {
-		return
+	if len(lines) > 0 {
+		t.entry.news = append(t.entry.news, lines...)
 	}
-	t.event(meta.ProgressingReason, strings.Join(lines, "\n"), false)
+}
+
+// tell tells what was changed, where it is not told with the outcome.
+func (t *task) tell() {
+	if news := t.entry.takeNews(); news != "" {
+		t.event(meta.ProgressingReason, news, false)
+	}
 }

@@ -106,6 +106,7 @@ func (t *task) judge(ctx context.Context) (ctrl.Result, error) {
 		return t.unhealthy(ctx, fmt.Errorf("timeout after %s waiting for %s", t.obj.GetTimeout(), t.describe(ctx, held)))
 	case !now.Before(w.announceAt()):
 		w.announced, w.told = true, now
+		t.tell()
 		t.progressing(fmt.Sprintf("Waiting up to %s for %s", t.obj.GetTimeout(), t.describe(ctx, held)))
 		if err := t.write(ctx); err != nil {
 			return ctrl.Result{}, err

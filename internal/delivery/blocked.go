@@ -11,7 +11,7 @@ type blocked struct {
 	stalled bool
 	// quiet: what is missing is on its way and will wake the object; the status keeps what it says.
 	quiet bool
-	// expected: this is how things are in the beginning; the status says so, and no event does.
+	// expected: this is how things are in the beginning; the status says so after a while, and no event does.
 	expected bool
 	// again is when to look again where no watch tells; zero: a watch does.
 	again time.Duration

@@ -60,7 +60,7 @@ func (r *KustomizationReconciler) notFinalized(ctx context.Context, obj *kustomi
 // deleteInventory tells whether objects are left that must be waited for.
 func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kustomizev1.Kustomization, to *target) (left bool, err error) {
 	policy := obj.GetDeletionPolicy()
-	refs := apply.Refs(obj.Status.Inventory)
+	refs := inventoryOf(obj)
 	switch {
 	case obj.Spec.Suspend, len(refs) == 0, policy == kustomizev1.DeletionPolicyOrphan,
 		policy == kustomizev1.DeletionPolicyMirrorPrune && !obj.Spec.Prune:

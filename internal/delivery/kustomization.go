@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
@@ -14,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/build"
@@ -101,7 +99,7 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 	if e.uid != obj.UID { // a namesake of the one that is known
 		r.forget(req.NamespacedName)
 		e = r.memory.of(req.NamespacedName)
-		e.uid = obj.UID
+		e.uid, e.since = obj.UID, r.opts.Clock.Now()
 	}
 	obj = e.newest(obj)
 
@@ -113,22 +111,8 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 		e.wait = nil
 		return ctrl.Result{}, nil
 	}
-	if !controllerutil.ContainsFinalizer(obj, kustomizev1.KustomizationFinalizer) {
-		if err := r.addFinalizer(ctx, obj); err != nil {
-			return ctrl.Result{}, err
-		}
-	}
 	t := &task{KustomizationReconciler: r, target: e.target, obj: obj, before: obj.DeepCopy(), entry: e, started: r.opts.Clock.Now(), log: ctrl.LoggerFrom(ctx)}
 	return t.step(ctx)
-}
-
-func (r *KustomizationReconciler) addFinalizer(ctx context.Context, obj *kustomizev1.Kustomization) error {
-	before := obj.DeepCopy()
-	controllerutil.AddFinalizer(obj, kustomizev1.KustomizationFinalizer)
-	if err := r.client.Patch(ctx, obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), kustomizeManager); err != nil {
-		return fmt.Errorf("add finalizer: %w", err)
-	}
-	return nil
 }
 
 // forget drops what is known of a Kustomization that is gone.

@@ -49,8 +49,7 @@ func TestDelivers(t *testing.T) {
 	if len(ks.Status.History) != 1 || ks.Status.History[0].Metadata["revision"] != revision {
 		t.Errorf("history %v", ks.Status.History)
 	}
-	w.event(ks, meta.ProgressingReason, "ConfigMap/"+w.Namespace+"/a created")
-	w.event(ks, meta.ReconciliationSucceededReason, "revision "+revision)
+	w.event(ks, meta.ReconciliationSucceededReason, "revision "+revision+"\nConfigMap/"+w.Namespace+"/a created")
 }
 
 // event waits for an event about obj that contains text.

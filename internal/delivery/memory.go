@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,7 +69,8 @@ const (
 // entry is what is remembered of one Kustomization. Except for touched it belongs to the worker that reconciles the object; there is
 // never more than one.
 type entry struct {
-	uid types.UID
+	uid   types.UID
+	since time.Time // it is known
 	// target is where the object was applied last, or is about to be.
 	target *target
 	past   *past
@@ -78,10 +80,14 @@ type entry struct {
 
 	// blind: some of what the spec refers to in the cluster can't be watched.
 	blind bool
+	// inventory is what the next write of the status has to say of it; nil: what it says already.
+	inventory *kustomizev1.ResourceInventory
 
 	contest contest
 	// drifted: some objects differ from what was applied and are left so, and the status says it.
 	drifted bool
+	// news are the changes that no event tells of yet.
+	news []string
 	// ignore is spec.ignore of the generation ignoring.
 	ignore   *apply.Ignore
 	ignoring int64
@@ -94,6 +100,13 @@ type entry struct {
 	touched map[kube.Ref]struct{} // unversioned
 	// kinds: the cluster serves other kinds than when the last attempt failed for want of one.
 	kinds bool
+}
+
+// takeNews returns the changes that no event tells of yet, a line each.
+func (e *entry) takeNews() string {
+	news := strings.Join(e.news, "\n")
+	e.news = nil
+	return news
 }
 
 // touch notes that ref changed in the cluster.

@@ -36,8 +36,11 @@ func (t *task) succeed(ctx context.Context, news bool) (ctrl.Result, error) {
 	apimeta.RemoveStatusCondition(&status.Conditions, meta.ReconcilingCondition)
 	apimeta.RemoveStatusCondition(&status.Conditions, meta.StalledCondition)
 	t.history(meta.ReconciliationSucceededReason)
-	if recovered || news {
-		t.event(meta.ReconciliationSucceededReason, fmt.Sprintf("Reconciliation finished in %s, revision %s", t.took(), p.revision), false)
+	if changes := t.entry.takeNews(); recovered || news || changes != "" {
+		if changes != "" {
+			changes = "\n" + changes
+		}
+		t.event(meta.ReconciliationSucceededReason, fmt.Sprintf("Reconciliation finished in %s, revision %s%s", t.took(), p.revision, changes), false)
 	}
 	return t.end(ctx)
 }
@@ -52,6 +55,7 @@ func (t *task) fail(ctx context.Context, reason string, err error) (ctrl.Result,
 		t.entry.wait = nil // what failed was not applied: no health can make it Ready
 	}
 	t.entry.blocked = false
+	t.tell()
 	p := t.entry.past
 	p.generation, p.revision, p.artifact = t.obj.Generation, t.in.artifact.Revision, t.in.artifact.Digest
 	p.failed, p.pending, p.ended, p.looked, p.modes = true, time.Time{}, now, now, t.modes
@@ -73,10 +77,17 @@ func (t *task) fail(ctx context.Context, reason string, err error) (ctrl.Result,
 	return t.end(ctx)
 }
 
+// tellExpectedAfter is how long a new Kustomization waits for what is on its way, such as the first artifact of a source that is new
+// too, before its status says so: most wait shorter, and the write would be for nothing.
+const tellExpectedAfter = 5 * time.Second
+
 // block records why nothing can be done now.
 func (t *task) block(ctx context.Context, b *blocked) (ctrl.Result, error) {
 	if b.quiet && len(t.obj.Status.Conditions) > 0 {
 		return ctrl.Result{RequeueAfter: b.again}, nil
+	}
+	if left := tellExpectedAfter - t.opts.Clock.Since(t.entry.since); b.expected && left > 0 && len(t.obj.Status.Conditions) == 0 {
+		return ctrl.Result{RequeueAfter: left}, nil
 	}
 	t.entry.blocked = true
 	fresh := t.condition(meta.ReadyCondition, metav1.ConditionFalse, b.reason, b.message)
@@ -174,9 +185,13 @@ func changed(changes []apply.Change) bool {
 
 // write patches the status if it says something else than the API server knows, and remembers it: the cache lags behind.
 func (t *task) write(ctx context.Context) error {
+	if t.entry.inventory != nil {
+		t.obj.Status.Inventory = t.entry.inventory
+	}
 	if err := kube.PatchStatus(ctx, t.client, t.before, t.obj, string(kustomizeManager)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
+	t.entry.inventory = nil
 	t.obj.ManagedFields = nil // as in the cache
 	t.before = t.obj.DeepCopy()
 	t.entry.written = t.before

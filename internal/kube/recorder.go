@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +31,10 @@ const (
 	// rememberEvents bounds the memory for telling repeats; what falls out becomes an Event of its own again.
 	rememberEvents = 4096
 	// pendingEvents bounds what waits to be written. When an API server is away for long, further events are dropped.
-	pendingEvents = 1024
+	pendingEvents = 4096
+	// eventRate and eventBurst bound how many are written in a second: those of a thousand objects that change at once come a little later
+	// than the changes, rather than slow them down.
+	eventRate, eventBurst = 20, 20
 	// maxEventMessage is in bytes; the list of changes of a large set is cut there.
 	maxEventMessage = 8 << 10
 	// writeTimeout bounds each write, and all that is left to write at the end.
@@ -183,9 +187,11 @@ func identity(e *corev1.Event) string {
 // Start writes what is recorded until the context ends, and then what is left, for at most ten seconds.
 func (r *Recorder) Start(ctx context.Context) error {
 	writing := context.WithoutCancel(ctx) // an event that was taken from the queue is written
+	limit := rate.NewLimiter(eventRate, eventBurst)
 	for {
 		select {
 		case e := <-r.queue:
+			_ = limit.Wait(ctx) // cut short, it is written all the same
 			r.write(writing, e)
 		case <-ctx.Done():
 			r.drain(writing)
