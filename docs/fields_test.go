@@ -19,6 +19,7 @@ var kinds = []struct {
 }{
 	{"bucket.md", sourcev1.BucketSpec{}, sourcev1.BucketStatus{}},
 	{"receiver.md", notificationv1.ReceiverSpec{}, notificationv1.ReceiverStatus{}},
+	{"externalartifact.md", sourcev1.ExternalArtifactSpec{}, sourcev1.ExternalArtifactStatus{}},
 	{"gitrepository.md", sourcev1.GitRepositorySpec{}, sourcev1.GitRepositoryStatus{}},
 	{"ocirepository.md", sourcev1.OCIRepositorySpec{}, sourcev1.OCIRepositoryStatus{}},
 }

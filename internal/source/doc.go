@@ -12,7 +12,8 @@
 // Who may see what: objects are kept once per URL, whoever fetched them. A
 // request gets a snapshot only after its own credentials were shown the commit
 // by the server, as the tip of an advertised reference, in the history of one,
-// or by a fetch of that very commit.
+// or by a fetch of that very commit. What a server said of its references is
+// used again for the same URL and the same credentials only.
 //
 // The package knows nothing of Kubernetes but the types of a GitRepository's
 // spec. It writes no status, keeps no schedule and runs no other program.
