@@ -43,5 +43,9 @@ package rbac
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
+// Whether Flux's controllers work in the cluster: while they do, the agent leaves all objects alone. Their leases are in whatever namespace
+// Flux was installed into.
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,resourceNames=kustomize-controller-leader-election;source-controller-leader-election,verbs=get;list;watch
+
 // One replica leads; the others wait for its lease. The lease lives in the agent's own namespace.
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=slipway-system,verbs=get;create;update;patch

@@ -178,6 +178,11 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	}
 	kustomizeEvents := kube.NewRecorder(core, mgr.GetScheme(), "kustomize-controller")
 	sourceEvents := kube.NewRecorder(core, mgr.GetScheme(), "source-controller")
+	gate, err := standAside(mgr, opts)
+	if err != nil {
+		return err
+	}
+	opts.Kustomizations.Aside = gate
 	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess, NeedsBody: health.NeedsBody})
 	engine := apply.New(clients, pool, apply.Settings{})
 	var kustomizations *delivery.KustomizationReconciler
@@ -186,6 +191,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	sourceOpts.Stored = func(ctx context.Context, kind string, key types.NamespacedName) {
 		kustomizations.SourceStored(ctx, kind, key)
 	}
+	sourceOpts.Aside = gate
 	fetchers := sources.SetUp(ctx, mgr, sourceOpts)
 	kustomizations, err = delivery.SetupKustomization(ctx, mgr, delivery.Parts{
 		Clients: clients, Events: kustomizeEvents, Store: store, Sources: fetchers, Builder: build.New(), Engine: engine, Pool: pool, Telemetry: tel,

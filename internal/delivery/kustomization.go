@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/build/inputs"
+	"github.com/slipway-dev/slipway/internal/delivery/aside"
 	"github.com/slipway-dev/slipway/internal/delivery/sources"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
 	"github.com/slipway-dev/slipway/internal/kube"
@@ -64,6 +65,8 @@ type KustomizationOptions struct {
 	Sweep time.Duration
 	// Concurrent is how many Kustomizations are worked on at once. Default: 8.
 	Concurrent int
+	// Aside keeps Kustomizations alone while Flux works on them. Nil: it never does.
+	Aside *aside.Gate
 	// Clock is the time; tests set it.
 	Clock clock.PassiveClock
 }

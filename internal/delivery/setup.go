@@ -73,8 +73,9 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 		For(&kustomizev1.Kustomization{}, ctrlbuilder.WithPredicates(tel.Passing(kind, wake.SpecOrRequest()))).
 		Watches(&kustomizev1.Kustomization{}, r.dependencyHandler()).
 		WatchesRawSource(r.queue.Source()).
+		WatchesRawSource(opts.Aside.Source(mgr.GetClient(), &kustomizev1.KustomizationList{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrent}).
-		Build(tel.Reconciler(kind, r))
+		Build(opts.Aside.Reconciler(tel.Reconciler(kind, r)))
 	if err != nil {
 		return nil, fmt.Errorf("set up the Kustomization controller: %w", err)
 	}

@@ -56,8 +56,9 @@ func (r *reconciler[T]) setUp(s *shared) error {
 	err := ctrl.NewControllerManagedBy(s.mgr).
 		For(r.driver.object(), ctrlbuilder.WithPredicates(s.opts.Telemetry.Passing(r.kind, moved))).
 		WatchesRawSource(r.queue.Source()).
+		WatchesRawSource(s.opts.Aside.Source(s.mgr.GetClient(), r.driver.list())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(s.opts.Telemetry.Reconciler(r.kind, r))
+		Complete(s.opts.Aside.Reconciler(s.opts.Telemetry.Reconciler(r.kind, r)))
 	if err != nil {
 		return fmt.Errorf("set up the %s controller: %w", r.kind, err)
 	}

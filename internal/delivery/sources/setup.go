@@ -10,6 +10,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/slipway-dev/slipway/internal/delivery/aside"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/telemetry"
@@ -38,6 +39,8 @@ type Options struct {
 	Stored func(ctx context.Context, kind string, key types.NamespacedName)
 	// Telemetry counts and traces what is done. Nil: nothing does.
 	Telemetry *telemetry.Telemetry
+	// Aside keeps sources alone while Flux works on them. Nil: it never does.
+	Aside *aside.Gate
 	// Clock is the time; tests set it.
 	Clock clock.PassiveClock
 }
