@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 )
 
@@ -20,6 +21,7 @@ var kinds = []struct {
 	{"bucket.md", sourcev1.BucketSpec{}, sourcev1.BucketStatus{}},
 	{"receiver.md", notificationv1.ReceiverSpec{}, notificationv1.ReceiverStatus{}},
 	{"externalartifact.md", sourcev1.ExternalArtifactSpec{}, sourcev1.ExternalArtifactStatus{}},
+	{"kustomization.md", kustomizev1.KustomizationSpec{}, kustomizev1.KustomizationStatus{}},
 	{"gitrepository.md", sourcev1.GitRepositorySpec{}, sourcev1.GitRepositoryStatus{}},
 	{"ocirepository.md", sourcev1.OCIRepositorySpec{}, sourcev1.OCIRepositoryStatus{}},
 }

@@ -74,6 +74,8 @@ func (a *api) classify(it *item, verb string, err error) (Reason, string) {
 		return ReasonKindMissing, fmt.Sprintf("is of a kind that the cluster no longer serves (%s): install its CRD again: %s", it.ref.GroupVersionKind(), said)
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return ReasonConflict, "changed at the same moment; it is tried again: " + said
+	case stumbled(err):
+		return ReasonUnavailable, "could not be applied because the API server failed; it is tried again: " + said
 	case transient(err):
 		return ReasonUnavailable, "could not be applied because the API server does not answer; it is tried again: " + said
 	}
@@ -151,12 +153,18 @@ func missingNamespace(err error) bool {
 	return d != nil && d.Kind == "namespaces"
 }
 
+// stumbled tells whether the API server failed for a reason of its own: 500 is also how it says that it can't read an object, and that a
+// webhook has failed.
+func stumbled(err error) bool {
+	return apierrors.IsInternalError(err) && !malformed(err) && !strings.Contains(message(err), "webhook")
+}
+
 // transient tells whether the same request may well succeed a moment later.
 func transient(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsServerTimeout(err) ||
-			apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err)
+			apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || stumbled(err)
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false

@@ -39,6 +39,9 @@ func (r *run) takeBack(ctx context.Context, cause error) error {
 	return cause
 }
 
+// Unanswered tells whether objects could not be applied for no reason of their own: the API server, or a webhook, gave no answer.
+func Unanswered(err error) bool { return len(Errors(err)) > 0 && !refusal(err) }
+
 // refusal tells whether an error says that an object was refused, and not only that there was no answer.
 func refusal(err error) bool {
 	return slices.ContainsFunc(Errors(err), func(e *Error) bool { return e.Reason != ReasonUnavailable && e.Reason != ReasonConflict })

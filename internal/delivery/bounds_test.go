@@ -27,3 +27,18 @@ func TestHealthChecksHaveAnUpperBound(t *testing.T) {
 		t.Error("each costs a watch: one more must be refused")
 	}
 }
+
+func TestPendingSetsAreTakenUpLessAndLessOften(t *testing.T) {
+	var last time.Duration
+	looks := 0
+	for waited := time.Duration(0); waited < time.Hour; looks++ {
+		pause := pendingPause(waited)
+		if pause < last || pause < pollPending || pause > maxPollPending {
+			t.Fatalf("after %s the pause is %s, after the one before it was %s", waited, pause, last)
+		}
+		last, waited = pause, waited+pause
+	}
+	if last != maxPollPending || looks > 150 {
+		t.Errorf("in an hour a set is taken up %d times, in the end every %s", looks, last)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/build/inputs"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
@@ -29,7 +30,7 @@ func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds 
 	f.revision = p.revision != t.in.artifact.Revision
 	f.content = p.artifact != t.in.artifact.Digest && !p.reads.Same(t.in.snapshot)
 	f.interval = !now.Before(p.looked.Add(wake.Interval(t.obj.Spec.Interval.Duration)))
-	f.retry = p.failed && (kinds || !now.Before(p.ended.Add(retryInterval(t.obj))))
+	f.retry = p.failed && (kinds || !now.Before(p.ended.Add(p.retry)))
 	f.sweep = !now.Before(p.ended.Add(t.opts.Sweep))
 	t.verify = f.sweep
 	for ref := range touched {
@@ -92,10 +93,10 @@ func (t *task) again() ctrl.Result {
 		sooner(t.truce)
 	}
 	if p.failed {
-		sooner(p.ended.Add(retryInterval(t.obj)))
+		sooner(p.ended.Add(p.retry))
 	}
 	if !p.pending.IsZero() {
-		sooner(now.Add(min(max(pollPending, now.Sub(p.pending)/4), maxPollPending)))
+		sooner(now.Add(pendingPause(now.Sub(p.pending))))
 	}
 	if w != nil && w.state == waitOpen {
 		sooner(w.deadline)
@@ -119,4 +120,20 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// pendingPause is when a set that has waited so long for the cluster is taken up again: the longer it takes, the less often.
+func pendingPause(waited time.Duration) time.Duration {
+	return min(max(pollPending, waited/4), maxPollPending)
+}
+
+// retryAfter is the pause before a failed attempt is made again: retryInterval, and less where nobody has said no.
+func (t *task) retryAfter(err error) time.Duration {
+	longest := retryInterval(t.obj)
+	if !apply.Unanswered(err) {
+		t.entry.unanswered = 0
+		return longest
+	}
+	t.entry.unanswered++
+	return min(longest, minRetry<<min(t.entry.unanswered-1, 8))
 }

@@ -35,6 +35,7 @@ type past struct {
 	ended      time.Time // of the attempt
 	looked     time.Time // at the inputs that are not watched
 	failed     bool
+	retry      time.Duration // after which a failed one is made again
 	// pending is since when the set could not be applied as a whole; zero: it could.
 	pending time.Time
 }
@@ -88,6 +89,8 @@ type entry struct {
 	drifted bool
 	// news are the changes that no event tells of yet.
 	news []string
+	// unanswered is how often in a row an attempt failed because the API server gave no answer.
+	unanswered int
 	// ignore is spec.ignore of the generation ignoring.
 	ignore   *apply.Ignore
 	ignoring int64

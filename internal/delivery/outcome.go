@@ -23,7 +23,7 @@ const kustomizeManager = client.FieldOwner("gotk-kustomize-controller")
 func (t *task) succeed(ctx context.Context, news bool) (ctrl.Result, error) {
 	p := t.entry.past
 	t.memory.lack(t.key(), false)
-	t.entry.blocked = false
+	t.entry.blocked, t.entry.unanswered = false, 0
 	p.failed, p.revision, p.artifact = false, t.in.artifact.Revision, t.in.artifact.Digest
 
 	status := &t.obj.Status
@@ -59,13 +59,14 @@ func (t *task) fail(ctx context.Context, reason string, err error) (ctrl.Result,
 	p := t.entry.past
 	p.generation, p.revision, p.artifact = t.obj.Generation, t.in.artifact.Revision, t.in.artifact.Digest
 	p.failed, p.pending, p.ended, p.looked, p.modes = true, time.Time{}, now, now, t.modes
+	p.retry = t.retryAfter(err)
 
 	t.memory.lack(t.key(), slices.ContainsFunc(apply.Errors(err), func(e *apply.Error) bool { return e.Reason == apply.ReasonKindMissing }))
 	message := t.mask(err.Error())
 	t.obj.Status.LastAttemptedRevision = p.revision
 	fresh := t.condition(meta.ReadyCondition, metav1.ConditionFalse, reason, message)
 	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason,
-		fmt.Sprintf("Trying again within %s, or as soon as the source or the spec changes", retryInterval(t.obj)))
+		fmt.Sprintf("Trying again within %s, or as soon as the source or the spec changes", p.retry))
 	apimeta.RemoveStatusCondition(&t.obj.Status.Conditions, meta.StalledCondition)
 	if reason == meta.HealthCheckFailedReason {
 		t.healthyCondition(metav1.ConditionFalse, meta.HealthCheckFailedReason, message)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -122,15 +123,29 @@ type requests struct {
 	all []string
 	// refuse, where it is set and says so, answers a request in the API server's place as one that has just gone away does.
 	refuse func(*http.Request) bool
+	// answer, where it is set and gives one, is the status code that a request is answered with in the API server's place.
+	answer func(*http.Request) int
+	// streams are the watches that are open.
+	streams []io.Closer
 }
 
 func (r *requests) count(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		r.mu.Lock()
 		refused := r.refuse != nil && r.refuse(req)
+		code := 0
+		if r.answer != nil {
+			code = r.answer(req)
+		}
 		r.mu.Unlock()
+		if code != 0 {
+			return failure(req, code), nil
+		}
 		if refused {
 			return nil, errors.New("connection refused by the test")
+		}
+		if req.URL.Query().Get("watch") != "" {
+			return r.stream(next, req)
 		}
 		if q := req.URL.Query(); q.Get("watch") == "" && !strings.Contains(req.URL.Path, "/events") {
 			r.mu.Lock()
