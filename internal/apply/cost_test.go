@@ -123,7 +123,7 @@ func TestCostAfterRestart(t *testing.T) {
 	w.later()
 	w.restart()
 	got, requests = w.mustApply(objs)
-	if diff := cmp.Diff(map[string]int{"PATCH?dryRun": 6, "PATCH": 1}, count(requests)); diff != "" {
+	if diff := cmp.Diff(map[string]int{"PATCH?dryRun": 6, "GET": 1, "PATCH": 1}, count(requests)); diff != "" {
 		t.Errorf("a change over a restart: requests (-want +got):\n%s", diff)
 	}
 	if got["ConfigMap/cart"] != apply.Configured {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 )
@@ -48,10 +50,14 @@ func (r *run) prove(ctx context.Context, items []*item, first *item) error {
 		if err != nil {
 			return r.refused(it, err)
 		}
-		if it.stance == probe {
-			r.settle(it, got)
+		if it.stance != probe {
+			return nil
 		}
-		return nil
+		r.settle(it, got)
+		if it.stance != change {
+			return nil
+		}
+		return r.takenOver(ctx, it, got)
 	})
 }
 
@@ -72,6 +78,69 @@ func (r *run) settle(it *item, got answer) {
 	r.memory.put(r.opts.Owner, it.ref, record{
 		uid: would.UID, resourceVersion: it.known.ResourceVersion, owned: would.Owned, desired: it.desired, once: it.once, mode: it.asked,
 	})
+}
+
+// takenOver settles an item of which a write would only give up fields, without changing a value: Flux applies objects with the defaults
+// of their kind, and leaves us the owner of those. To drop them would write every object that changes hands.
+func (r *run) takenOver(ctx context.Context, it *item, got answer) *Error {
+	would := observe.Inspect(&got, r.opts.Manager)
+	if would.UID != it.known.UID || would.Overridden || it.known.Owner != r.opts.Owner.key() {
+		return nil
+	}
+	head, err := r.head(ctx, it.mapping, it.ref)
+	if err != nil {
+		return r.explain(it, "get", err)
+	}
+	more, err := ownsMore(head.ManagedFields, got.ManagedFields, r.opts.Manager)
+	if err != nil {
+		return invalid(it.ref, err.Error())
+	}
+	if !more {
+		return nil
+	}
+	live, err := r.body(ctx, it.mapping, it.ref)
+	if err != nil {
+		return r.explain(it, "get", err)
+	}
+	state := observe.Inspect(live, r.opts.Manager)
+	if state.UID != would.UID || state.Overridden {
+		return nil
+	}
+	after, err := r.preview(ctx, it)
+	if err != nil {
+		return r.refused(it, err)
+	}
+	for _, obj := range []*unstructured.Unstructured{live, after} {
+		obj.SetManagedFields(nil)
+		obj.SetResourceVersion("")
+	}
+	if !equality.Semantic.DeepEqual(live.Object, after.Object) {
+		return nil
+	}
+	it.stance = settled
+	r.memory.put(r.opts.Owner, it.ref, record{
+		uid: state.UID, resourceVersion: state.ResourceVersion, owned: state.Owned, desired: it.desired, once: it.once, mode: it.asked,
+	})
+	return nil
+}
+
+// ownsMore tells whether a manager owns now all that it would own, and more.
+func ownsMore(now, would []metav1.ManagedFieldsEntry, manager string) (bool, error) {
+	sets := [2]*fieldpath.Set{{}, {}}
+	for i, entries := range [][]metav1.ManagedFieldsEntry{now, would} {
+		for _, e := range entries {
+			if !observe.Ours(e, manager) {
+				continue
+			}
+			one, err := fieldsIn(e)
+			if err != nil {
+				return false, err
+			}
+			sets[i] = sets[i].Union(one)
+		}
+	}
+	less, more := sets[1].Leaves(), sets[0].Leaves()
+	return less.Difference(sets[0]).Empty() && !more.Difference(sets[1]).Empty(), nil
 }
 
 func appliedAt(entries []metav1.ManagedFieldsEntry, manager string) time.Time {
