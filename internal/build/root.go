@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -27,11 +28,14 @@ func (v *view) prepareRoot(dir string, spec kustomizev1.KustomizationSpec) error
 		if k, err = v.generate(dir); err != nil {
 			return err
 		}
-	case !changesRoot(spec):
-		return nil
 	default:
 		if k, err = v.loadRoot(path.Join(dir, name)); err != nil {
 			return err
+		}
+		if hasOrigins(&k) {
+			k.BuildMetadata = []string{types.OriginAnnotations}
+		} else if !changesRoot(spec) {
+			return nil
 		}
 	}
 	if err := v.overlayRoot(&k, dir, spec); err != nil {
@@ -43,6 +47,17 @@ func (v *view) prepareRoot(dir string, spec kustomizev1.KustomizationSpec) error
 	}
 	v.overlay[path.Join(dir, name)] = content
 	return nil
+}
+
+// hasOrigins says whether Flux annotates the objects of a kustomization with where
+// they come from, although nobody asked: it does so where no resources are listed,
+// because Kustomize takes a file with nothing but that for not empty. The same is done
+// here, so that objects don't change when they change hands. A file that is empty
+// stays so: Kustomize's refusal keeps everything from being pruned.
+func hasOrigins(k *types.Kustomization) bool {
+	rest := *k
+	rest.TypeMeta, rest.MetaData = types.TypeMeta{}, nil
+	return len(k.Resources) == 0 && !reflect.ValueOf(rest).IsZero()
 }
 
 // kustomizationIn gives the name of the kustomization file in dir, or "".
@@ -117,8 +132,9 @@ func (v *view) overlayRoot(k *types.Kustomization, dir string, spec kustomizev1.
 			k.Images = append(k.Images, image)
 		}
 	}
-	for _, m := range spec.BuildMetadata {
-		if !slices.Contains(k.BuildMetadata, string(m)) {
+	if len(spec.BuildMetadata) > 0 { // they replace the kustomization's own
+		k.BuildMetadata = nil
+		for _, m := range spec.BuildMetadata {
 			k.BuildMetadata = append(k.BuildMetadata, string(m))
 		}
 	}

@@ -4,14 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Plain is a decrypted file.
 type Plain struct {
 	// Content in the format that was asked for.
 	Content []byte
-	// Secrets are the values that were encrypted, as text, which nobody may be shown. Of a Kubernetes object its kind and metadata don't
-	// count, even where they were encrypted: they are names.
+	// Secrets are the values that were encrypted, as text, which nobody may be shown. Of a Kubernetes object its kind, name and
+	// namespace don't count, even where they were encrypted: every message names them.
 	Secrets []string
 }
 
@@ -131,7 +132,7 @@ func secrets(docs []document, found []opened) []string {
 	})
 	out := make([]string, 0, len(found))
 	for _, o := range found {
-		if isObject && len(o.path) > 0 && slices.Contains([]string{"apiVersion", "kind", "metadata"}, o.path[0]) {
+		if isObject && slices.Contains([]string{"apiVersion", "kind", "metadata.name", "metadata.namespace"}, strings.Join(o.path, ".")) {
 			continue
 		}
 		out = append(out, o.value)
