@@ -212,7 +212,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 		began: kustomizations.SourceKindServed,
 	}
 	if err := kinds.offer(
-		sources.GitRepositories(git, reader, limits),
+		sources.GitRepositories(git, store, mgr.GetClient(), reader, limits),
 		sources.OCIRepositories(registries, reader, limits),
 		sources.Buckets(s3, reader, limits),
 		sources.ExternalArtifacts(archives, limits),

@@ -129,8 +129,8 @@ func TestUnsupportedSourceIsStalled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
-	repo := w.source(func(r *sourcev1.GitRepository) { r.Spec.RecurseSubmodules = true })
-	if message := w.notFetched(repo, "UnsupportedField"); !strings.Contains(message, "recurseSubmodules") {
+	repo := w.source(func(r *sourcev1.GitRepository) { r.Spec.Provider = sourcev1.GitProviderAzure })
+	if message := w.notFetched(repo, "UnsupportedField"); !strings.Contains(message, "spec.provider") {
 		t.Errorf("the message must name the field: %q", message)
 	}
 	if !apimeta.IsStatusConditionTrue(repo.Status.Conditions, meta.StalledCondition) {

@@ -24,6 +24,7 @@ type Auth struct {
 	hosts              *knownHosts
 	roots              *x509.CertPool
 	certificate        *tls.Certificate
+	app                *githubApp
 	// id is a hash of all of the above: requests share a fetch only if it is equal.
 	id string
 	// tlsID is a hash of roots and certificate: requests share connections only if it is equal.
@@ -42,6 +43,9 @@ func AuthFromSecret(data map[string][]byte, repositoryURL string) (Auth, error) 
 	rem, err := parseURL(repositoryURL, true)
 	if err != nil {
 		return Auth{}, err
+	}
+	if len(data["githubAppID"]) > 0 {
+		return Auth{}, failf(ReasonProviderInvalid, "the Secret that spec.secretRef names is one of a GitHub App (githubAppID): set spec.provider: github, or take these keys out of it")
 	}
 	var a Auth
 	switch rem.scheme {
@@ -92,9 +96,6 @@ func parseKey(identity, passphrase []byte) (ssh.Signer, error) {
 }
 
 func (a *Auth) readHTTP(data map[string][]byte) error {
-	if len(data["githubAppID"]) > 0 {
-		return errors.New("GitHub App keys (githubAppID, …) are not supported: use a token as the password")
-	}
 	a.username, a.password = string(data["username"]), string(data["password"])
 	a.token = string(data["bearerToken"])
 	basic := a.username != "" || a.password != ""
@@ -159,7 +160,7 @@ func hashSecret(data map[string][]byte, keys ...string) string {
 
 // withURL takes the userinfo of the URL when there is nothing better.
 func (a Auth) withURL(rem *remote) Auth {
-	if rem.scheme == "ssh" || rem.user == "" || a.username != "" || a.token != "" {
+	if rem.scheme == "ssh" || rem.user == "" || a.username != "" || a.token != "" || a.app != nil {
 		return a
 	}
 	a.username, a.password = rem.user, rem.password
@@ -190,6 +191,8 @@ func spellings(s string) []string {
 // describe names the kind of credentials for a message.
 func (a Auth) describe(rem *remote) string {
 	switch {
+	case a.app != nil:
+		return "the token of the GitHub App"
 	case rem.scheme == "ssh":
 		return "the key of this Secret (identity)"
 	case a.token != "":
@@ -205,6 +208,8 @@ func (a Auth) describe(rem *remote) string {
 // String names the kind, never the content.
 func (a Auth) String() string {
 	switch {
+	case a.app != nil:
+		return "auth: GitHub App"
 	case a.signer != nil:
 		return "auth: ssh key"
 	case a.token != "":

@@ -244,7 +244,6 @@ func TestAuthFromSecretRefusals(t *testing.T) {
 		"password alone":      {https, map[string][]byte{"password": []byte("hunter2")}, "both"},
 		"basic and token":     {https, map[string][]byte{"username": []byte("ada"), "password": []byte("hunter2"), "bearerToken": []byte("t")}, "remove one"},
 		"line break":          {https, map[string][]byte{"bearerToken": []byte("hunter2\n")}, "line break"},
-		"github app":          {https, map[string][]byte{"githubAppID": []byte("1")}, "githubAppID"},
 		"bad ca":              {https, map[string][]byte{"ca.crt": []byte("hunter2")}, "ca.crt"},
 		"key alone":           {https, map[string][]byte{"tls.key": keyPEM}, "both"},
 		"other key":           {https, map[string][]byte{"tls.crt": certPEM, "tls.key": []byte("hunter2")}, "tls.key"},

@@ -16,7 +16,7 @@ import (
 func (f *fetch) bring(ctx context.Context, s session, adv *advertised, m *mirror, t target, visible bool) error {
 	// Those with the same credentials wait for one of them to fetch. Others
 	// don't: a connection that hangs is its owner's business alone.
-	end, err := f.turns.take(ctx, f.rem.key()+"\x00"+f.auth.id)
+	end, err := f.turns.take(ctx, f.mirrorKey()+"\x00"+f.auth.id)
 	if err != nil {
 		return err
 	}

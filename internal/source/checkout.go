@@ -18,6 +18,12 @@ type checkout struct {
 	limits  Limits
 	// known maps blobs that are in the store already to their entries.
 	known map[plumbing.Hash]entry
+	// sparse is what is taken; nothing: all of it.
+	sparse sparse
+	// modules are the submodules by their paths; nil: they are left out.
+	modules map[string]*objects
+	// includes are put into the tree, below what was ignored there.
+	includes []Include
 
 	rules  ignoreRules
 	listed []listed
@@ -28,6 +34,10 @@ type listed struct {
 	parts []string
 	mode  uint32
 	blob  plumbing.Hash
+	// from has the blob, if it is of a submodule.
+	from *objects
+	// stored is set for what was included: it is in the store already.
+	stored *entry
 }
 
 const (
@@ -41,7 +51,13 @@ const (
 
 // run returns the tree of a commit. Nothing is written before all limits hold.
 func (c *checkout) run(ctx context.Context, tree plumbing.Hash, ignore *string) (*node, error) {
-	if err := c.list(ctx, tree, nil); err != nil {
+	if err := c.list(ctx, nil, tree, nil); err != nil {
+		return nil, err
+	}
+	if err := c.sparse.complete(); err != nil {
+		return nil, err
+	}
+	if err := c.include(); err != nil {
 		return nil, err
 	}
 	if ignore != nil {
@@ -61,11 +77,18 @@ func (c *checkout) run(ctx context.Context, tree plumbing.Hash, ignore *string) 
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := c.store.fill(&entries[i], c.objects); err != nil {
+		if err := c.store.fill(&entries[i], kept[i].objects(c)); err != nil {
 			return nil, err
+		}
+		if kept[i].from != nil {
+			// The next checkout may be somebody's who can't see the submodule: it must not take this blob for known.
+			entries[i].git = plumbing.ZeroHash
 		}
 	}
 	root, err := newTree(entries)
+	if err != nil && len(c.includes) > 0 {
+		return nil, failf(ReasonIncludeCopy, "spec.include puts files where there are some already: %w: choose another toPath", err)
+	}
 	if err != nil {
 		return nil, failf(ReasonGitOperationFailed, "the tree is malformed: %w: run git fsck and push a repaired commit", err)
 	}
@@ -74,14 +97,15 @@ func (c *checkout) run(ctx context.Context, tree plumbing.Hash, ignore *string) 
 
 // list walks all directories, the ignored ones as well: a rule may take a file
 // in again that lies below an ignored directory.
-func (c *checkout) list(ctx context.Context, tree plumbing.Hash, dir []string) error {
+// from has the objects of a submodule, nil stands for the repository itself.
+func (c *checkout) list(ctx context.Context, from *objects, tree plumbing.Hash, dir []string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if len(dir) >= c.limits.MaxDepth {
 		return &LimitError{Limit: "MaxDepth", Value: int64(c.limits.MaxDepth), Got: int64(len(dir) + 1), What: "the depth of " + shorten(strings.Join(dir, "/")), Advice: "flatten the directories, or raise the limit on the agent"}
 	}
-	raw, err := c.objects.typed(plumbing.TreeObject, tree)
+	raw, err := listed{from: from}.objects(c).typed(plumbing.TreeObject, tree)
 	if err != nil {
 		return err
 	}
@@ -91,6 +115,7 @@ func (c *checkout) list(ctx context.Context, tree plumbing.Hash, dir []string) e
 		if item, raw, err = nextTreeEntry(raw, dir); err != nil {
 			return err
 		}
+		item.from = from
 		if err := c.add(item); err != nil {
 			return err
 		}
@@ -105,22 +130,54 @@ func (c *checkout) list(ctx context.Context, tree plumbing.Hash, dir []string) e
 		}
 	}
 	for _, item := range here {
-		if item.is(modeDir) {
-			if err := c.list(ctx, item.blob, item.parts); err != nil {
-				return err
-			}
+		switch {
+		case item.is(modeDir):
+			err = c.list(ctx, item.from, item.blob, item.parts)
+		case item.is(modeGitlink):
+			err = c.listModule(ctx, item)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// listModule goes on in a submodule as if it were a directory.
+func (c *checkout) listModule(ctx context.Context, item listed) error {
+	from := c.modules[strings.Join(item.parts, "/")]
+	commit, err := from.commit(item.blob)
+	if err != nil {
+		return err
+	}
+	return c.list(ctx, from, commit.TreeHash, item.parts)
+}
+
 func (l listed) is(mode uint32) bool { return l.mode&modeType == mode }
+
+// objects is where the item's blob is.
+func (l listed) objects(c *checkout) *objects {
+	if l.from != nil {
+		return l.from
+	}
+	return c.objects
+}
 
 func (c *checkout) add(item listed) error {
 	switch item.mode & modeType {
 	case modeGitlink:
-		return nil // A submodule is an empty directory for those who don't fetch it.
+		if c.modules == nil || !c.sparse.leadsTo(item.parts) {
+			return nil // A submodule is an empty directory for those who don't fetch it.
+		}
+		if name := strings.Join(item.parts, "/"); c.modules[name] == nil {
+			return failf(ReasonGitOperationFailed, "the submodule %s has no entry in .gitmodules: add it there (git submodule add), or remove it (git rm)", shorten(name))
+		}
+		c.listed = append(c.listed, item)
+		return c.checkCount()
 	case modeDir, modeFile, modeLink:
+		if item.is(modeDir) && !c.sparse.leadsTo(item.parts) || !item.is(modeDir) && !c.sparse.has(item.parts) {
+			return nil
+		}
 		c.listed = append(c.listed, item)
 		return c.checkCount()
 	}
@@ -136,14 +193,14 @@ func (c *checkout) checkCount() error {
 
 func (c *checkout) readRules(item listed) error {
 	where := strings.Join(item.parts, "/")
-	size, err := c.objects.size(item.blob)
+	size, err := item.objects(c).size(item.blob)
 	if err != nil {
 		return err
 	}
 	if size > maxIgnoreFileBytes {
 		return &LimitError{Limit: "ignore rules", Value: maxIgnoreFileBytes, Got: size, What: where, Advice: "use fewer, wider patterns"}
 	}
-	text, err := c.objects.typed(plumbing.BlobObject, item.blob)
+	text, err := item.objects(c).typed(plumbing.BlobObject, item.blob)
 	if err != nil {
 		return err
 	}
@@ -183,7 +240,7 @@ func (c *checkout) filter(ctx context.Context) ([]listed, error) {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if item.is(modeDir) || matcher.Match(item.parts, false) {
+		if item.is(modeDir) || item.is(modeGitlink) || matcher.Match(item.parts, false) {
 			continue
 		}
 		if name := strings.Join(item.parts, "/"); !fs.ValidPath(name) {
@@ -218,6 +275,9 @@ func (c *checkout) measure(ctx context.Context, kept []listed) ([]entry, error) 
 }
 
 func (c *checkout) entry(item listed) (entry, error) {
+	if item.stored != nil {
+		return *item.stored, nil
+	}
 	e := entry{path: strings.Join(item.parts, "/"), git: item.blob, kind: kindFile}
 	limit, name := c.limits.MaxFileBytes, "MaxFileBytes"
 	switch {
@@ -227,10 +287,10 @@ func (c *checkout) entry(item listed) (entry, error) {
 		e.kind = kindExec
 	}
 	// A blob that is the same file and link in one must be read for both.
-	if old, ok := c.known[item.blob]; ok && e.kind != kindLink && c.store.hasBlob(old.sum, old.size) {
+	if old, ok := c.known[item.blob]; ok && item.from == nil && e.kind != kindLink && c.store.hasBlob(old.sum, old.size) {
 		e.sum, e.size = old.sum, old.size
 	} else {
-		size, err := c.objects.size(item.blob)
+		size, err := item.objects(c).size(item.blob)
 		if err != nil {
 			return e, err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,7 +16,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
-// Reasons of an [Error], ready for a condition. The first three are Flux's own.
+// Reasons of an [Error], ready for a condition. Where Flux has a word for it, it is Flux's.
 const (
 	// ReasonAuthenticationFailed: the Secret lacks what the URL needs, the
 	// server refused it, or the server's host key isn't the known one.
@@ -29,6 +30,12 @@ const (
 	ReasonReferenceInvalid = "ReferenceInvalid"
 	// ReasonUnsupportedField: a field that this version doesn't implement is set.
 	ReasonUnsupportedField = "UnsupportedField"
+	// ReasonPathInvalid: a path of spec.sparseCheckout or spec.include can't be used as it is.
+	ReasonPathInvalid = sourcev1.InvalidPathReason
+	// ReasonIncludeCopy: what is included isn't there, or is in the way of something.
+	ReasonIncludeCopy = "CopyFailure"
+	// ReasonProviderInvalid: spec.provider and the Secret or the URL don't fit together.
+	ReasonProviderInvalid = sourcev1.InvalidProviderConfigurationReason
 	// ReasonLimitExceeded: the repository is larger than [Limits] allow.
 	ReasonLimitExceeded = "LimitExceeded"
 	// ReasonContentInvalid: what a server gave can't be used: a damaged archive,
@@ -37,6 +44,20 @@ const (
 	ReasonContentInvalid = "ContentInvalid"
 	// ReasonStorageOperationFailed: our own disk failed us.
 	ReasonStorageOperationFailed = sourcev1.StorageOperationFailedCondition
+)
+
+// Reasons of an [Error] about signatures; all but the mode's may be healed by another commit, tag or Secret. The words are Flux's.
+const (
+	// ReasonVerification: the Secret with the keys is missing or has none.
+	ReasonVerification = sourcev1.VerificationError
+	// ReasonVerificationMode: spec.verify asks for a signed tag where spec.ref names no tag.
+	ReasonVerificationMode = "InvalidVerificationMode"
+	// ReasonUnsignedObject: the tag has no signature.
+	ReasonUnsignedObject = "InvalidGitObject"
+	// ReasonInvalidTagSignature: none of the keys made the tag's signature.
+	ReasonInvalidTagSignature = "InvalidTagSignature"
+	// ReasonInvalidCommitSignature: the commit has no signature, or none of the keys made it.
+	ReasonInvalidCommitSignature = "InvalidCommitSignature"
 )
 
 // What callers may tell apart with errors.Is.
@@ -71,7 +92,16 @@ func (e *Error) Unwrap() error { return e.Err }
 // object's spec. A changed Secret or a changed repository may heal all others.
 func (e *Error) Permanent() bool {
 	switch e.Reason {
-	case ReasonURLInvalid, ReasonReferenceInvalid, ReasonUnsupportedField:
+	case ReasonURLInvalid, ReasonReferenceInvalid, ReasonUnsupportedField, ReasonVerificationMode, ReasonPathInvalid:
+		return true
+	}
+	return false
+}
+
+// Unverified reports whether the revision was found but its signature isn't what spec.verify asks for.
+func (e *Error) Unverified() bool {
+	switch e.Reason {
+	case ReasonVerification, ReasonVerificationMode, ReasonUnsignedObject, ReasonInvalidTagSignature, ReasonInvalidCommitSignature:
 		return true
 	}
 	return false
@@ -121,14 +151,20 @@ func quote(err error, secrets []string) error {
 	return &quoted{text: text, cause: err}
 }
 
+// isRefusal reports whether a server wants other credentials.
+func isRefusal(err error) bool {
+	return errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed)
+}
+
 // classify turns whatever a transport returned into an *Error that says what to do.
-func classify(err error, rem *remote, auth Auth) error {
+func (f *fetch) classify(err error) error {
+	rem, auth := f.rem, f.auth
 	var (
 		typed   *Error
 		limit   *LimitError
 		unknown x509.UnknownAuthorityError
 	)
-	cause := func() error { return quote(err, append(auth.secrets(), rem.secrets()...)) }
+	cause := func() error { return quote(err, slices.Concat(auth.secrets(), rem.secrets(), f.proxy.secrets())) }
 	switch {
 	case errors.As(err, &typed):
 		return typed
@@ -136,11 +172,13 @@ func classify(err error, rem *remote, auth Auth) error {
 		return &Error{Reason: ReasonLimitExceeded, Err: limit}
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT): // ours: what a server says is no errno
 		return storageError(err)
+	case f.proxy.refused(err):
+		return failf(ReasonAuthenticationFailed, "the proxy of %s refused the credentials, or asks for some: check username and password of the Secret that spec.proxySecretRef names", rem)
 	case errors.Is(err, context.DeadlineExceeded):
-		return failf(ReasonGitOperationFailed, "%s didn't answer in time (%w): check that the server is well, or raise spec.timeout", rem, context.DeadlineExceeded)
+		return failf(ReasonGitOperationFailed, "%s didn't answer in time%s (%w): check that the server is well, or raise spec.timeout", rem, f.proxy.way(), context.DeadlineExceeded)
 	case errors.Is(err, context.Canceled):
 		return failf(ReasonGitOperationFailed, "fetch from %s was cancelled: %w", rem, context.Canceled)
-	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
+	case isRefusal(err):
 		return failf(ReasonAuthenticationFailed, "%s refused %s: check the Secret that spec.secretRef names and what its owner may read", rem, auth.describe(rem))
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return failf(ReasonGitOperationFailed, "%w at %s: check spec.url; some servers also answer so when the credentials may not read it, so check spec.secretRef as well", transport.ErrRepositoryNotFound, rem)
@@ -149,7 +187,7 @@ func classify(err error, rem *remote, auth Auth) error {
 	case errors.As(err, &unknown):
 		return failf(ReasonGitOperationFailed, "the certificate of %s is signed by an authority that isn't trusted here: put its CA certificate under ca.crt into the Secret that spec.secretRef names", rem)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return failf(ReasonGitOperationFailed, "%s closed the connection: check that spec.url is right and that the server is well: %w", rem, cause())
+		return failf(ReasonGitOperationFailed, "%s closed the connection%s: check that spec.url is right and that the server is well: %w", rem, f.proxy.way(), cause())
 	}
-	return failf(ReasonGitOperationFailed, "fetch from %s: %w", rem, cause())
+	return failf(ReasonGitOperationFailed, "fetch from %s%s: %w", rem, f.proxy.way(), cause())
 }

@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,8 +28,18 @@ type GitRequest struct {
 	Ignore *string
 	// Auth is what the server is shown; the zero value is anonymous.
 	Auth Auth
+	// Proxy is the way to the server; the zero value is the environment's.
+	Proxy Proxy
 	// Limits bound the repository; zero fields mean defaults.
 	Limits Limits
+	// Verify says whose signatures the revision must have; nil: none.
+	Verify *Verification
+	// Submodules takes submodules in, and those in them. Their servers are shown Auth only if they are URL's.
+	Submodules bool
+	// Sparse are the directories that are taken; empty: all.
+	Sparse []string
+	// Includes are put into the tree.
+	Includes []Include
 }
 
 // Git fetches from Git servers into a store. It is safe for concurrent use.
@@ -38,6 +50,7 @@ type Git struct {
 	flights    *flights
 	turns      *turns
 	answers    *answers
+	tokens     *appTokens
 
 	mu     sync.Mutex
 	proofs map[string]bool
@@ -50,6 +63,9 @@ type GitOption func(*Git)
 // for a lab, not for a shared cluster.
 func AllowFile() GitOption { return func(g *Git) { g.allowFile = true } }
 
+// GitClock sets the clock by which tokens of GitHub Apps expire. Default time.Now.
+func GitClock(now func() time.Time) GitOption { return func(g *Git) { g.tokens.now = now } }
+
 // NewGit returns a fetcher that keeps what it fetches in store.
 func NewGit(store *Store, opts ...GitOption) *Git {
 	g := &Git{
@@ -58,6 +74,7 @@ func NewGit(store *Store, opts ...GitOption) *Git {
 		flights:    &flights{byKey: map[string]*flight{}},
 		turns:      &turns{byKey: map[string]*turn{}},
 		answers:    &answers{now: time.Now, byKey: map[string]answer{}},
+		tokens:     &appTokens{now: time.Now, turns: &turns{byKey: map[string]*turn{}}, byApp: map[string]appToken{}},
 		proofs:     map[string]bool{},
 	}
 	for _, o := range opts {
@@ -88,13 +105,23 @@ func (g *Git) Fetch(ctx context.Context, req GitRequest, previous string) (*Snap
 		return nil, err
 	}
 	f := &fetch{
-		Git: g, rem: rem, sel: sel, auth: req.Auth.withURL(rem), ignore: req.Ignore,
-		rules: rulesKey(req.Ignore), limits: req.Limits.withDefaults(), previous: previous, since: req.Since,
+		Git: g, rem: rem, sel: sel, auth: req.Auth.withURL(rem), ignore: req.Ignore, limits: req.Limits.withDefaults(), previous: previous,
+		verification: req.Verify, recurse: req.Submodules, proxy: req.Proxy, since: req.Since,
 	}
-	key := strings.Join([]string{rem.key(), f.auth.id, sel.key(), f.rules, fmt.Sprint(f.limits)}, "\x00")
+	if f.sparse, err = newSparse(req.Sparse); err != nil {
+		return nil, err
+	}
+	if f.includes, err = checkIncludes(req.Includes); err != nil {
+		return nil, err
+	}
+	if err := f.checkVerification(); err != nil {
+		return nil, err
+	}
+	f.rules = f.rulesKey()
+	key := strings.Join([]string{f.mirrorKey(), f.auth.id, sel.key(), f.rules, fmt.Sprint(f.limits), f.verification.key()}, "\x00")
 	snap, err := g.flights.do(ctx, key, f.run)
 	if err != nil {
-		return nil, classify(err, rem, f.auth)
+		return nil, f.classify(err)
 	}
 	return snap, nil
 }
@@ -129,6 +156,27 @@ type fetch struct {
 	limits   Limits
 	previous string
 	since    time.Time
+
+	verification *Verification
+	recurse      bool
+	proxy        Proxy
+	sparse       sparse
+	includes     []Include
+}
+
+// mirrorKey names what is kept on disk for the fetch's URL, by the way that leads there. Somebody's own proxy could show a commit
+// that the real server has, and get what was fetched from there.
+func (f *fetch) mirrorKey() string {
+	if f.proxy.id == "" {
+		return f.rem.key()
+	}
+	sum := sha256.Sum256([]byte(f.rem.key() + "\x00" + f.proxy.id))
+	return hex.EncodeToString(sum[:16])
+}
+
+// proof names the fact that the server has shown these credentials what a target wants.
+func (f *fetch) proof(t target) string {
+	return strings.Join([]string{f.mirrorKey(), f.auth.id, t.want.String()}, "\x00")
 }
 
 // attempts is how often a run starts over: when the mirror turns out damaged,
@@ -136,10 +184,14 @@ type fetch struct {
 const attempts = 3
 
 func (f *fetch) run(ctx context.Context) (*Snapshot, error) {
-	m := f.store.mirror(f.rem.key())
+	m := f.store.mirror(f.mirrorKey())
 	defer f.store.release(m)
+	renewed := false
 	var err error
 	for range attempts {
+		if err = f.logIn(ctx); err != nil {
+			return nil, err
+		}
 		generation := m.current()
 		var snap *Snapshot
 		if f.rem.scheme == "file" {
@@ -152,6 +204,10 @@ func (f *fetch) run(ctx context.Context) (*Snapshot, error) {
 			return snap, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case f.auth.app != nil && !renewed && isRefusal(err):
+			// The token was taken back before its time; a new one may be good.
+			f.tokens.drop(f.tokenKey())
+			renewed = true
 		case errors.Is(err, errMirror):
 			m.reset(generation)
 		case errors.Is(err, ErrDamaged), errors.Is(err, errMoved):
@@ -173,27 +229,26 @@ func (f *fetch) hosted(ctx context.Context, m *mirror) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	proof := strings.Join([]string{f.rem.key(), f.auth.id, t.want.String()}, "\x00")
-	visible := !t.pinned || adv.shows(t.want) || f.proven(proof)
+	visible := !t.pinned || adv.shows(t.want) || f.proven(f.proof(t))
 	if visible {
-		if snap, ok := f.stored(m, t); ok {
-			return snap, nil
+		if snap, ok, err := f.stored(m, m.dir, t); ok || err != nil {
+			return snap, err
 		}
 	}
 	if err := f.bring(ctx, s, adv, m, t, visible); err != nil {
 		return nil, err
 	}
 	if t.pinned {
-		f.prove(proof)
+		f.prove(f.proof(t))
 	}
 	return f.checkout(ctx, m, m.dir, t)
 }
 
 func (f *fetch) open(ctx context.Context) (session, error) {
 	if f.rem.scheme == "ssh" {
-		return openSSH(ctx, f.rem, f.auth, f.limits)
+		return openSSH(ctx, f.rem, f.auth, f.proxy, f.limits)
 	}
-	return openHTTP(f.rem, f.auth, f.limits, f.transports)
+	return openHTTP(f.rem, f.auth, f.proxy, f.limits, f.transports)
 }
 
 // local reads a repository on this machine.
@@ -221,17 +276,29 @@ func (f *fetch) local(ctx context.Context, m *mirror) (*Snapshot, error) {
 			return nil, f.vanished(t)
 		}
 	}
-	if snap, ok := f.stored(m, t); ok {
-		return snap, nil
+	if snap, ok, err := f.stored(m, dir, t); ok || err != nil {
+		return snap, err
 	}
 	return f.checkout(ctx, m, dir, t)
 }
 
-// stored looks a revision up among what was checked out before.
-func (f *fetch) stored(m *mirror, t target) (*Snapshot, bool) {
+// stored looks a revision up among what was checked out before. gitDir has the signed objects.
+func (f *fetch) stored(m *mirror, gitDir string, t target) (*Snapshot, bool, error) {
 	f.store.gc.RLock()
 	defer f.store.gc.RUnlock()
-	return f.recorded(m, t)
+	snap, ok := f.recorded(m, t)
+	if !ok || f.verification == nil {
+		return snap, ok, nil
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	o := openObjects(gitDir, f.limits)
+	defer o.close()
+	var err error
+	if snap.proofs, err = f.verify(o, t); errors.Is(err, errMirror) {
+		return nil, false, nil // The tag is new, or the mirror was emptied: it must be fetched.
+	}
+	return snap, err == nil, err
 }
 
 // recorded is called with the store's gc held shared.
@@ -240,7 +307,7 @@ func (f *fetch) recorded(m *mirror, t target) (*Snapshot, bool) {
 		return nil, false
 	}
 	r, ok := m.find(t.commit, f.rules)
-	if !ok {
+	if !ok || !f.visible(r.Modules) {
 		return nil, false
 	}
 	snap, ok := f.store.get(r.Digest)
@@ -253,23 +320,39 @@ func (f *fetch) recorded(m *mirror, t target) (*Snapshot, bool) {
 
 // checkout takes the tree of a target out of a Git folder into the store.
 func (f *fetch) checkout(ctx context.Context, m *mirror, gitDir string, t target) (_ *Snapshot, err error) {
+	mods, err := f.submodules(ctx, m, gitDir, t)
+	if err != nil {
+		return nil, err
+	}
+	defer mods.release()
+	defer func() {
+		if errors.Is(err, errMirror) {
+			mods.resetAll()
+		}
+	}()
 	f.store.gc.RLock()
 	defer f.store.gc.RUnlock()
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	defer mods.lock(m)()
 	o := openObjects(gitDir, f.limits)
 	defer o.close()
 	if t.commit, err = o.peel(t.want); err != nil {
 		return nil, err
 	}
+	proofs, err := f.verify(o, t)
+	if err != nil {
+		return nil, err
+	}
 	if snap, ok := f.recorded(m, t); ok {
+		snap.proofs = proofs
 		return snap, nil // A tag that could only be peeled now, or somebody was faster.
 	}
 	commit, err := o.commit(t.commit)
 	if err != nil {
 		return nil, err
 	}
-	c := &checkout{objects: o, store: f.store, limits: f.limits, known: f.known(m)}
+	inside, done := mods.open(f.limits)
+	defer done()
+	c := &checkout{objects: o, store: f.store, limits: f.limits, known: f.known(m), sparse: f.sparse.fresh(), modules: inside, includes: f.includes}
 	root, err := c.run(ctx, commit.TreeHash, f.ignore)
 	if err != nil {
 		return nil, err
@@ -279,7 +362,8 @@ func (f *fetch) checkout(ctx context.Context, m *mirror, gitDir string, t target
 	if err != nil {
 		return nil, err
 	}
-	return snap, m.remember(f.store, record{Rules: f.rules, Digest: snap.Digest(), Commit: info})
+	snap.proofs = proofs
+	return snap, m.remember(f.store, record{Rules: f.rules, Digest: snap.Digest(), Commit: info, Modules: mods.list()})
 }
 
 // known lists the blobs of the snapshot that the next one is likely to share
@@ -291,7 +375,7 @@ func (f *fetch) known(m *mirror) map[plumbing.Hash]entry {
 	}
 	known := map[plumbing.Hash]entry{}
 	_ = t.root.walk(func(n *node) error { // The visitor never fails.
-		if n.kind != kindLink {
+		if n.kind != kindLink && !n.git.IsZero() {
 			known[n.git] = n.entry
 		}
 		return nil

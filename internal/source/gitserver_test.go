@@ -18,20 +18,27 @@ import (
 
 // repo is a work tree driven by the real git.
 type repo struct {
-	t   testing.TB
-	dir string // parent of shop (the work tree)
+	t    testing.TB
+	dir  string // parent of the work tree
+	name string // of the work tree
 }
 
 func newRepo(t testing.TB) *repo {
 	t.Helper()
-	r := &repo{t: t, dir: t.TempDir()}
+	return newRepoIn(t, t.TempDir(), "shop")
+}
+
+// newRepoIn makes a repository beside others, which the same server serves.
+func newRepoIn(t testing.TB, dir, name string) *repo {
+	t.Helper()
+	r := &repo{t: t, dir: dir, name: name}
 	must(t, os.MkdirAll(r.tree(), 0o755))
 	r.git("init", "-q", "-b", "main")
 	r.git("config", "uploadpack.allowReachableSHA1InWant", "true")
 	return r
 }
 
-func (r *repo) tree() string { return filepath.Join(r.dir, "shop") }
+func (r *repo) tree() string { return filepath.Join(r.dir, r.name) }
 
 func (r *repo) git(args ...string) string {
 	r.t.Helper()

@@ -13,19 +13,20 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
 
-// maxTransports bounds the kept connection pools; one per different TLS material.
+// maxTransports bounds the kept connection pools; one per different TLS material and proxy.
 const maxTransports = 64
 
-// transports keeps connections to be used again, never across TLS material.
+// transports keeps connections to be used again, never across TLS material or proxies.
 type transports struct {
 	mu   sync.Mutex
 	byID map[string]*http.Transport
 }
 
-func (t *transports) get(a Auth) *http.Transport {
+func (t *transports) get(a Auth, p Proxy) *http.Transport {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if known, ok := t.byID[a.tlsID]; ok {
+	key := a.tlsID + " " + p.id
+	if known, ok := t.byID[key]; ok {
 		return known
 	}
 	for id, old := range t.byID {
@@ -40,8 +41,9 @@ func (t *transports) get(a Auth) *http.Transport {
 	if a.certificate != nil {
 		tr.TLSClientConfig.Certificates = []tls.Certificate{*a.certificate}
 	}
+	tr.Proxy = p.function()
 	tr.MaxResponseHeaderBytes = 1 << 20
-	t.byID[a.tlsID] = tr
+	t.byID[key] = tr
 	return tr
 }
 
@@ -58,7 +60,7 @@ type httpSession struct {
 	inner transport.UploadPackSession
 }
 
-func openHTTP(rem *remote, a Auth, lim Limits, pool *transports) (*httpSession, error) {
+func openHTTP(rem *remote, a Auth, p Proxy, lim Limits, pool *transports) (*httpSession, error) {
 	ep, err := transport.NewEndpoint(rem.endpoint())
 	if err != nil {
 		return nil, failf(ReasonURLInvalid, "spec.url can't be used: %w", quote(err, rem.secrets()))
@@ -70,7 +72,7 @@ func openHTTP(rem *remote, a Auth, lim Limits, pool *transports) (*httpSession, 
 	case a.username != "":
 		method = &githttp.BasicAuth{Username: a.username, Password: a.password}
 	}
-	client := &http.Client{Transport: &meteredTransport{base: pool.get(a), limits: lim}}
+	client := &http.Client{Transport: &meteredTransport{base: pool.get(a, p), limits: lim}}
 	inner, err := githttp.NewClientWithOptions(client, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects}).NewUploadPackSession(ep, method)
 	if err != nil {
 		return nil, err
@@ -104,6 +106,10 @@ func (t *meteredTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	resp, err := t.base.RoundTrip(req)
 	if err != nil {
 		return nil, err
+	}
+	if resp.StatusCode == http.StatusProxyAuthRequired {
+		_ = resp.Body.Close() // Its words are the proxy's.
+		return nil, errProxyRefused
 	}
 	body := struct {
 		io.Reader

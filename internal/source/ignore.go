@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 
 	"github.com/fluxcd/pkg/sourceignore"
@@ -15,7 +16,7 @@ import (
 // another tree than before.
 const rulesVersion = "1"
 
-// rulesKey identifies everything but the commit that decides what is kept.
+// rulesKey identifies the ignore rules, nil included.
 func rulesKey(ignore *string) string {
 	text := ""
 	if ignore != nil {
@@ -23,6 +24,21 @@ func rulesKey(ignore *string) string {
 	}
 	sum := sha256.Sum256([]byte(rulesVersion + "\x00" + text))
 	return hex.EncodeToString(sum[:16])
+}
+
+// rulesKey identifies everything but the commit that decides what is kept.
+func (f *fetch) rulesKey() string {
+	h := sha256.New()
+	part := func(name, text string) { fmt.Fprintf(h, "%s %d %s\n", name, len(text), text) }
+	part("ignore", rulesKey(f.ignore))
+	part("sparse", f.sparse.key())
+	if f.recurse {
+		part("submodules", "")
+	}
+	for _, inc := range f.includes {
+		part("include", inc.key())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // ignoreRules collects patterns the way Flux does: those of every .sourceignore

@@ -94,11 +94,6 @@ func TestSubmodulesAreEmpty(t *testing.T) {
 
 func TestUnsupported(t *testing.T) {
 	cases := map[string]sourcev1.GitRepositorySpec{
-		"spec.verify":             {Verification: &sourcev1.GitRepositoryVerification{}},
-		"spec.recurseSubmodules":  {RecurseSubmodules: true},
-		"spec.include":            {Include: []sourcev1.GitRepositoryInclude{{}}},
-		"spec.sparseCheckout":     {SparseCheckout: []string{"a"}},
-		"spec.proxySecretRef":     {ProxySecretRef: &meta.LocalObjectReference{}},
 		"spec.provider":           {Provider: sourcev1.GitProviderAzure},
 		"spec.serviceAccountName": {ServiceAccountName: "x"},
 	}
@@ -108,7 +103,12 @@ func TestUnsupported(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	if err := source.Unsupported(sourcev1.GitRepositorySpec{Provider: "generic"}); err != nil {
-		t.Error(err)
+	for _, provider := range []string{"", "generic", "github"} {
+		if err := source.Unsupported(sourcev1.GitRepositorySpec{Provider: provider, SecretRef: &meta.LocalObjectReference{Name: "x"}}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := source.Unsupported(sourcev1.GitRepositorySpec{Provider: "github"}); reason(err) != source.ReasonProviderInvalid {
+		t.Errorf("an app without a key: %v", err)
 	}
 }

@@ -132,13 +132,13 @@ func TestProofsAreBounded(t *testing.T) {
 func TestTransportsAreBounded(t *testing.T) {
 	g := NewGit(testStore(t))
 	for i := range maxTransports * 2 {
-		g.transports.get(Auth{tlsID: fmt.Sprint(i)})
+		g.transports.get(Auth{tlsID: fmt.Sprint(i)}, Proxy{})
 	}
 	if n := len(g.transports.byID); n > maxTransports {
 		t.Errorf("%d transports", n)
 	}
-	first := g.transports.get(Auth{tlsID: "a"})
-	if again := g.transports.get(Auth{tlsID: "a"}); again != first {
+	first := g.transports.get(Auth{tlsID: "a"}, Proxy{})
+	if again := g.transports.get(Auth{tlsID: "a"}, Proxy{}); again != first {
 		t.Error("connections aren't used again")
 	}
 	g.Close()

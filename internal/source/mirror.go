@@ -47,6 +47,8 @@ type record struct {
 	Rules  string `json:"rules"`
 	Digest string `json:"digest"`
 	Commit Commit `json:"commit"`
+	// Modules are the submodules that were taken in.
+	Modules []moduleRecord `json:"modules,omitempty"`
 }
 
 const (
@@ -125,9 +127,8 @@ func (m *mirror) remember(s *Store, r record) error {
 	return m.save(s)
 }
 
-// forget drops the records of snapshots that are not kept. It reports whether
-// any is left.
-func (m *mirror) forget(s *Store, keep map[string]bool) (left bool, err error) {
+// forget drops the records of snapshots that are not kept, and returns those that are left.
+func (m *mirror) forget(s *Store, keep map[string]bool) (left []record, err error) {
 	m.stateMu.Lock()
 	defer m.stateMu.Unlock()
 	before := len(m.state.Records)
@@ -135,7 +136,7 @@ func (m *mirror) forget(s *Store, keep map[string]bool) (left bool, err error) {
 	if len(m.state.Records) != before {
 		err = m.save(s)
 	}
-	return len(m.state.Records) > 0, err
+	return slices.Clone(m.state.Records), err
 }
 
 // have is what a server is told that we have, at one generation of the packs.

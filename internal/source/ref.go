@@ -110,9 +110,9 @@ func (s selector) resolve(adv *advertised, rem *remote) (target, error) {
 		if err != nil {
 			return target{}, err
 		}
-		return adv.lookup("refs/tags/"+tag, tag, rem)
+		return adv.lookup(tagPrefix+tag, tag, rem)
 	case s.tag != "":
-		return adv.lookup("refs/tags/"+s.tag, s.tag, rem)
+		return adv.lookup(tagPrefix+s.tag, s.tag, rem)
 	}
 	return adv.lookup("refs/heads/"+s.branch, s.branch, rem)
 }
@@ -153,7 +153,7 @@ func (s selector) latest(adv *advertised, rem *remote) (string, error) {
 	}
 	var all []candidate
 	for ref := range adv.refs {
-		tag, ok := strings.CutPrefix(ref, "refs/tags/")
+		tag, ok := strings.CutPrefix(ref, tagPrefix)
 		if !ok {
 			continue
 		}

@@ -113,31 +113,47 @@ func (s *Store) dropMirrors(keep map[string]bool) error {
 	if err != nil {
 		return storageError(err)
 	}
+	needed := map[string]bool{}
 	for _, d := range dirs {
-		if err := s.dropMirror(d.Name(), keep); err != nil {
+		records, err := s.knownMirror(d.Name()).forget(s, keep)
+		if err != nil {
+			return storageError(err)
+		}
+		for _, r := range records {
+			needed[d.Name()] = true
+			for _, mod := range r.Modules {
+				needed[mod.Mirror] = true
+			}
+		}
+	}
+	for _, d := range dirs {
+		if needed[d.Name()] {
+			continue
+		}
+		if err := s.dropMirror(d.Name()); err != nil {
 			return storageError(err)
 		}
 	}
 	return nil
 }
 
-func (s *Store) dropMirror(key string, keep map[string]bool) error {
+func (s *Store) knownMirror(key string) *mirror {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	m, known := s.mirrors[key]
 	if !known {
 		m = newMirror(filepath.Join(s.dir, "mirrors", key))
 		s.mirrors[key] = m
 	}
-	idle := m.users == 0 && s.now().Sub(m.used) >= s.grace
-	s.mu.Unlock()
-	needed, err := m.forget(s, keep)
-	if err != nil || needed || !idle {
-		return err
-	}
-	// A Fetch that starts now waits for s.mu and gets a new, empty mirror.
+	return m
+}
+
+// dropMirror removes a mirror unless it is, or just was, in use. A Fetch that starts meanwhile waits for s.mu and gets a new, empty one.
+func (s *Store) dropMirror(key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m.users > 0 {
+	m, known := s.mirrors[key]
+	if !known || m.users > 0 || s.now().Sub(m.used) < s.grace {
 		return nil
 	}
 	delete(s.mirrors, key)

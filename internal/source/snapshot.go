@@ -15,6 +15,7 @@ type Snapshot struct {
 	revision string
 	commit   Commit
 	download *served // what is served instead of an archive of the tree; nil for most
+	proofs   []string
 }
 
 // Revision is where the tree was found, in Flux's formats of RFC-0005:
@@ -42,6 +43,9 @@ func (s *Snapshot) Size() int64 {
 
 // Commit tells who made the revision, and when.
 func (s *Snapshot) Commit() Commit { return s.commit }
+
+// Signatures tells what was signed with which key, a line for each signature that was asked for. A snapshot out of [Store.Get] has none.
+func (s *Snapshot) Signatures() []string { return s.proofs }
 
 // At returns the same tree under another revision, for a caller that has
 // recorded the revision together with the digest.

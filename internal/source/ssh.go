@@ -29,12 +29,12 @@ type sshSession struct {
 	stop   func() bool
 }
 
-func openSSH(ctx context.Context, rem *remote, a Auth, lim Limits) (*sshSession, error) {
+func openSSH(ctx context.Context, rem *remote, a Auth, p Proxy, lim Limits) (*sshSession, error) {
 	if a.signer == nil || a.hosts == nil {
 		return nil, failf(ReasonAuthenticationFailed, "%s needs a Secret with identity and known_hosts: create it and name it in spec.secretRef", rem)
 	}
 	address := rem.address("22")
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := p.dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,12 @@ type driver[T Object] interface {
 	fetch(ctx context.Context, obj T, want want) (fetched[T], error)
 }
 
+// follower is a driver whose objects are made of others of the kind: they are fetched again when those have another artifact.
+type follower interface {
+	// dependents are those that are made of obj.
+	dependents(ctx context.Context, obj client.Object) []client.ObjectKey
+}
+
 // traits are the constants of one kind.
 type traits struct {
 	// kind is the name, such as GitRepository.
@@ -67,6 +73,10 @@ type fetched[T Object] struct {
 	snapshot *source.Snapshot
 	// conditions of the kind's own; only type, status, reason and message are used.
 	conditions []metav1.Condition
+	// reached says, beside an error, that the server was asked and answered: FetchFailed is not what the error means.
+	reached bool
+	// gone are types of conditions of the kind's own that, beside an error, hold no more.
+	gone []string
 	// metadata goes with the artifact.
 	metadata map[string]string
 	// observe, unless it is nil, writes what is the kind's own in the status, such as observedIgnore, after a success.

@@ -40,11 +40,11 @@ func (t *task[T]) settle(ctx context.Context, end *landed[T]) (ctrl.Result, erro
 	var typed *source.Error
 	switch {
 	case errors.As(end.err, &typed) && typed.Permanent():
-		t.own(end.got.conditions)
+		t.explain(end.got)
 		return ctrl.Result{}, t.stall(ctx, typed.Reason, end.err)
 	case end.err != nil:
-		t.own(end.got.conditions)
-		return t.fail(ctx, end.err)
+		t.explain(end.got)
+		return t.fail(ctx, end.err, end.got.reached)
 	}
 	if err := t.succeed(ctx, end.got); err != nil {
 		return ctrl.Result{}, err

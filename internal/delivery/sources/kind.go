@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
@@ -53,16 +54,29 @@ func (r *reconciler[T]) setUp(s *shared) error {
 	if r.driver.traits().foreign {
 		moved = predicate.Or(moved, wake.ArtifactMoved())
 	}
-	err := ctrl.NewControllerManagedBy(s.mgr).
+	b := ctrl.NewControllerManagedBy(s.mgr).
 		For(r.driver.object(), ctrlbuilder.WithPredicates(s.opts.Telemetry.Passing(r.kind, moved))).
 		WatchesRawSource(r.queue.Source()).
 		WatchesRawSource(s.opts.Aside.Source(s.mgr.GetClient(), r.driver.list())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(s.opts.Aside.Reconciler(s.opts.Telemetry.Reconciler(r.kind, r)))
-	if err != nil {
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
+	if f, ok := any(r.driver).(follower); ok {
+		b = b.Watches(r.driver.object(), handler.EnqueueRequestsFromMapFunc(r.follow(f)), ctrlbuilder.WithPredicates(wake.ArtifactMoved()))
+	}
+	if err := b.Complete(s.opts.Aside.Reconciler(s.opts.Telemetry.Reconciler(r.kind, r))); err != nil {
 		return fmt.Errorf("set up the %s controller: %w", r.kind, err)
 	}
 	return nil
+}
+
+// follow has what is made of an object fetched when the object has another artifact.
+func (r *reconciler[T]) follow(f follower) handler.MapFunc {
+	return func(ctx context.Context, obj client.Object) (requests []ctrl.Request) {
+		for _, key := range f.dependents(ctx, obj) {
+			r.polls.hurry(key)
+			requests = append(requests, ctrl.Request{NamespacedName: key})
+		}
+		return requests
+	}
 }
 
 // workers is how many sources of one kind are looked at at once. None of them waits for a server.

@@ -63,10 +63,15 @@ func (t *task[T]) describe(got fetched[T]) *meta.Artifact {
 }
 
 // fail records why the fetch failed. The artifact stays, and with it all that was delivered from it.
-func (t *task[T]) fail(ctx context.Context, err error) (ctrl.Result, error) {
+// reached: the server was asked and answered, what it has can't be used.
+func (t *task[T]) fail(ctx context.Context, err error, reached bool) (ctrl.Result, error) {
 	reason, message := reasonOf(err, t.driver.traits().failed), err.Error()
-	fresh := t.condition(sourcev1.FetchFailedCondition, metav1.ConditionTrue, reason, message)
-	t.condition(meta.ReadyCondition, metav1.ConditionFalse, reason, message)
+	fresh := t.condition(meta.ReadyCondition, metav1.ConditionFalse, reason, message)
+	if reached {
+		t.remove(sourcev1.FetchFailedCondition)
+	} else {
+		t.condition(sourcev1.FetchFailedCondition, metav1.ConditionTrue, reason, message)
+	}
 	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason, "Trying again")
 	t.remove(meta.StalledCondition)
 	t.storage(ctx, reason, message)
@@ -129,6 +134,12 @@ func (t *task[T]) condition(kind string, status metav1.ConditionStatus, reason, 
 	return kube.SetCondition(t.conditions, metav1.Condition{
 		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: t.obj.GetGeneration(),
 	})
+}
+
+// explain sets what an error means for the conditions that the kind has for itself.
+func (t *task[T]) explain(got fetched[T]) {
+	t.remove(got.gone...)
+	t.own(got.conditions)
 }
 
 // own sets the conditions that the kind has for itself.

@@ -32,6 +32,8 @@ type Change struct {
 	Files map[string]string
 	// Symlinks are written, path → target.
 	Symlinks map[string]string
+	// Submodules are written, path → commit of another repository. Where that is, .gitmodules says: write it with Files.
+	Submodules map[string]string
 }
 
 // Apply commits a change and returns the commit. A change that leaves the tree
@@ -59,7 +61,7 @@ func (r *Repo) Apply(ctx context.Context, c Change) (string, error) {
 
 // check refuses paths that fast-import's language has no plain word for.
 func (c Change) check() error {
-	for _, paths := range [][]string{c.Remove, slices.Collect(maps.Keys(c.Files)), slices.Collect(maps.Keys(c.Symlinks))} {
+	for _, paths := range [][]string{c.Remove, slices.Collect(maps.Keys(c.Files)), slices.Collect(maps.Keys(c.Symlinks)), slices.Collect(maps.Keys(c.Submodules))} {
 		for _, path := range paths {
 			if path == "" || path[0] == '"' || path[0] == '/' || strings.Contains(path, "\n") {
 				return fmt.Errorf("path %q: use a path inside the repository, without quotes and line breaks", path)
@@ -91,6 +93,9 @@ func (c Change) stream(parent string) []byte {
 	for _, path := range slices.Sorted(maps.Keys(c.Symlinks)) {
 		fmt.Fprintf(&b, "M 120000 inline %s\n", path)
 		writeData(&b, c.Symlinks[path])
+	}
+	for _, path := range slices.Sorted(maps.Keys(c.Submodules)) {
+		fmt.Fprintf(&b, "M 160000 %s %s\n", c.Submodules[path], path)
 	}
 	b.WriteString("\nget-mark :1\ndone\n")
 	return b.Bytes()
