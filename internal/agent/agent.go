@@ -69,6 +69,10 @@ type Options struct {
 	Log     logr.Logger
 	// Metrics is where metrics are registered while the agent runs. Default: what MetricsAddress serves.
 	Metrics prometheus.Registerer
+	// Traces has traces sent over OTLP/HTTP, to OTLPEndpoint (such as http://collector:4318) or, where that is empty, to where
+	// OpenTelemetry's environment variables say.
+	Traces       bool
+	OTLPEndpoint string
 }
 
 // fieldManager is the one that Flux's kustomize-controller applies with: with the same name an object changes hands without one field
@@ -86,7 +90,11 @@ const nowhere = "0"
 
 // Run runs the agent until ctx ends.
 func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
-	tel := telemetry.New()
+	tel, stopTraces, err := opts.telemetry(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
 	cfg = rest.CopyConfig(cfg)
 	cfg.Wrap(tel.Transport)
 	mgr, err := newManager(cfg, opts)

@@ -2,8 +2,12 @@ package agent
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"strings"
+	"time"
 
+	"go.opentelemetry.io/otel"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/slipway-dev/slipway/internal/telemetry"
@@ -23,4 +27,26 @@ func (o Options) show(tel *telemetry.Telemetry) (func(), error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return hide, nil
+}
+
+// flushTimeout bounds the sending of the last spans.
+const flushTimeout = 3 * time.Second
+
+// telemetry returns what counts and, where that is asked for, traces. stop sends the last spans.
+func (o Options) telemetry(ctx context.Context) (tel *telemetry.Telemetry, stop func(), err error) {
+	if !o.Traces {
+		return telemetry.New(), func() {}, nil
+	}
+	tracer, shutdown, err := telemetry.ExportOTLP(ctx, strings.TrimSuffix(o.OTLPEndpoint, "/"))
+	if err != nil {
+		return nil, nil, err
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { o.Log.V(1).Info("traces not sent", "why", err.Error()) }))
+	return telemetry.New(telemetry.WithTracer(tracer)), func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+		defer cancel()
+		if err := shutdown(ctx); err != nil {
+			o.Log.Info("the last traces were not sent", "why", err.Error())
+		}
+	}, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	gitsource "github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // agentFlags are what the agent's command line says beyond agent.Options.
@@ -79,9 +80,11 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	flags.StringToInt64Var(&f.sourceLimits, "source-limits", nil,
 		"bounds of one source instead of the defaults, such as MaxTreeBytes=536870912,MaxFiles=100000; what exceeds one is refused by its name")
 	flags.BoolVar(&f.AllowFile, "allow-file-urls", false, "serve file:// URLs of Git repositories on this machine; never where others may create sources")
-	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info or error")
+	flags.StringVar(&f.OTLPEndpoint, "otlp-endpoint", "",
+		"send traces to this OTLP/HTTP collector, such as http://collector:4318 (default: what OTEL_EXPORTER_OTLP_ENDPOINT says; without either none are made)")
+	flags.StringVar(&f.logLevel, "log-level", "info", "trace, debug, info or error")
 	flags.StringVar(&f.logEncoding, "log-encoding", "json", "json, or console for people")
-	completeWords(cmd, "log-level", "debug", "info", "error")
+	completeWords(cmd, "log-level", "trace", "debug", "info", "error")
 	completeWords(cmd, "log-encoding", "json", "console")
 }
 
@@ -113,6 +116,7 @@ func (a *App) runAgent(cmd *cobra.Command, f *agentFlags) error {
 		return fmt.Errorf("load kubeconfig: %w", err)
 	}
 	f.Log, f.LeaseNamespace = log, namespace
+	f.Traces = f.OTLPEndpoint != "" || telemetry.TracingAsked(os.Getenv)
 	if !f.allNamespaces {
 		f.Namespaces = []string{namespace}
 	}
@@ -140,10 +144,10 @@ func defaultDataDir() (string, error) {
 
 // logger writes JSON with the keys that Flux's tools read: level, ts, msg, controllerKind, name, namespace.
 func (a *App) logger(level, encoding string) (logr.Logger, error) {
-	levels := map[string]zapcore.Level{"debug": zapcore.DebugLevel, "info": zapcore.InfoLevel, "error": zapcore.ErrorLevel}
+	levels := map[string]zapcore.Level{"trace": -2, "debug": zapcore.DebugLevel, "info": zapcore.InfoLevel, "error": zapcore.ErrorLevel}
 	at, ok := levels[level]
 	if !ok {
-		return logr.Logger{}, usagef("--log-level %q is none of debug, info, error", level)
+		return logr.Logger{}, usagef("--log-level %q is none of trace, debug, info, error", level)
 	}
 	opts := []zap.Opts{zap.WriteTo(a.Err), zap.Level(at), zap.StacktraceLevel(zapcore.PanicLevel)}
 	iso := func(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder }
