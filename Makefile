@@ -92,7 +92,11 @@ lint: ## golangci-lint and gofumpt on every module; govulncheck where its databa
 	@cd tools && $(STATIC) go run ./vulncheck ..
 
 .PHONY: bench
-bench: ## Benchmarks of the packages between Git and the cluster; ARGS are flags of `go test`
+bench: build lab ## Slipway beside Flux's controllers and the floor, about an hour; ARGS are flags of ./bench, such as '-scenarios create -n 100'
+	@go run ./bench $(ARGS)
+
+.PHONY: microbench
+microbench: ## Benchmarks of the packages between Git and the cluster; ARGS are flags of `go test`
 	@go test -run '^$$' -bench . -benchmem $(ARGS) $(foreach p,$(COVERED),./internal/$(p)/...)
 
 ##@ Change

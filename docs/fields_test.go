@@ -8,8 +8,8 @@ import (
 	"slices"
 	"testing"
 
-	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 )
 

@@ -90,8 +90,8 @@ func (t *task) agreed(text string, key types.NamespacedName, dep *kustomizev1.Ku
 	switch {
 	case errors.As(err, &why) && why.Lasting:
 		return invalid(err), nil
-	case err != nil:
-		return dependencyNotReady(key, "is not ready: its readyExpr can't be evaluated yet: "+err.Error()), nil
+	case err != nil: // with another status of the dependency it may work
+		return dependencyNotReady(key, "is not ready: its readyExpr can't be evaluated yet: "+err.Error()), nil //nolint:nilerr // told in the status
 	case !holds:
 		return dependencyNotReady(key, "is not ready: its readyExpr does not hold"+because(dep)), nil
 	}

@@ -113,7 +113,7 @@ func (a *Artifacts) download(ctx context.Context, address *url.URL, digest strin
 	return snap, a.store.RememberArchive(digest, snap)
 }
 
-// ReasonDownloadFailed: the server of an artifact couldn't be reached, or doesn't have it.
+// ReasonDownloadFailed tells that the server of an artifact couldn't be reached, or doesn't have it.
 const ReasonDownloadFailed = sourcev1.FetchFailedCondition
 
 func downloadError(err error, address *url.URL) error {

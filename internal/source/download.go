@@ -25,7 +25,7 @@ type Download struct {
 	strict bool // how Unpack reads it
 }
 
-// ErrDigest: what was received is not what was asked for.
+// ErrDigest tells that what was received is not what was asked for.
 var ErrDigest = errors.New("the content doesn't have the expected digest")
 
 // Receive takes all of r, at most Limits.MaxPackBytes, and checks it against the

@@ -23,7 +23,6 @@ type member struct {
 	name, body, link string
 	kind             byte
 	mode             int64
-	claims           int64 // the size in the header, where it isn't the body's
 }
 
 func pack(t testing.TB, zipped bool, members ...member) []byte {

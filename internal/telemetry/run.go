@@ -42,7 +42,7 @@ func (r *Run) End(err error) {
 	finish(r.root, err)
 }
 
-// Phase begins a phase of the run that the context belongs to. The returned function ends it.
+// Begin begins a phase of the run that the context belongs to. The returned function ends it.
 func (p Phase) Begin(ctx context.Context, attributes ...Attribute) (context.Context, func(error, ...Attribute)) {
 	r := From(ctx)
 	if r == nil {

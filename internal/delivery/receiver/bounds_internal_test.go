@@ -48,7 +48,7 @@ func TestCallsWaitForAPlace(t *testing.T) {
 			}
 			leave(false)
 		})
-		time.Sleep(patience / 2)
+		<-time.After(patience / 2)
 		inside[0](false)
 		all.Wait()
 
@@ -83,11 +83,11 @@ func TestMistakesAreForgivenInTime(t *testing.T) {
 		if try(true) {
 			t.Error("one mistake too many is looked at")
 		}
-		time.Sleep(mistakePause)
+		<-time.After(mistakePause)
 		if !try(true) || try(true) {
 			t.Error("after a pause exactly one more is looked at")
 		}
-		time.Sleep(maxMistakes * mistakePause)
+		<-time.After(maxMistakes * mistakePause)
 		for range 100 {
 			if !try(false) {
 				t.Fatal("who proves who it is, is never refused")
@@ -105,7 +105,7 @@ func TestRoundsServeEverybodyAfterTheyAsked(t *testing.T) {
 		var all sync.WaitGroup
 		slow := func() error {
 			runs.Add(1)
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			return nil
 		}
 		all.Go(func() { _ = r.do("a", slow) })

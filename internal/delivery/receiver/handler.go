@@ -35,11 +35,10 @@ func refuse(status int, message string) *refusal { return &refusal{status, messa
 func (r *Reconciler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	status, message := http.StatusOK, ""
-	if done, refused := r.serve(w, req); refused != nil {
+	status := http.StatusOK
+	message, refused := r.serve(w, req)
+	if refused != nil {
 		status, message = refused.status, refused.message
-	} else {
-		message = done
 	}
 	switch status {
 	case tooMany, http.StatusServiceUnavailable, http.StatusInternalServerError:

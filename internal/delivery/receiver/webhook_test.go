@@ -109,8 +109,10 @@ func TestWhoMayWake(t *testing.T) {
 		{"an event that isn't listed", "github", githubHeader("issues", githubPush), githubPush, http.StatusOK, false},
 		{"the older header alone", "github", without(githubHeader("push", githubPush), "X-Hub-Signature-256"), githubPush, http.StatusOK, true},
 		{"no signature", "github", without(githubHeader("push", githubPush), "X-Hub-Signature-256", "X-Hub-Signature"), githubPush, http.StatusUnauthorized, false},
-		{"the newer header counts, even if the older one is right", "github",
-			with(githubHeader("push", githubPush), "X-Hub-Signature-256", sign(sha256.New, "sha256", "other")), githubPush, http.StatusUnauthorized, false},
+		{
+			"the newer header counts, even if the older one is right", "github",
+			with(githubHeader("push", githubPush), "X-Hub-Signature-256", sign(sha256.New, "sha256", "other")), githubPush, http.StatusUnauthorized, false,
+		},
 		{"a signature that is cut", "github", with(githubHeader("push", githubPush), "X-Hub-Signature-256", sign(sha256.New, "sha256", githubPush)[:40]), githubPush, http.StatusUnauthorized, false},
 		{"the signature of another delivery", "github", githubHeader("push", githubPing), githubPush, http.StatusUnauthorized, false},
 
@@ -217,8 +219,11 @@ func TestLabelsAndFilters(t *testing.T) {
 		{"labels alone", []apiv1.ReceiverResource{byLabel}, "", nil, "", 200, []string{"GitRepository/a", "GitRepository/b"}},
 		{"the same object by name and label is woken once", []apiv1.ReceiverResource{resource("GitRepository", "a"), byLabel}, "", nil, "", 200, []string{"GitRepository/a", "GitRepository/b"}},
 		{
-			"body and metadata", []apiv1.ReceiverResource{byLabel}, "has(res.metadata.annotations) && req.repository.full_name == res.metadata.annotations['repo']",
-			json, githubPush, 200, []string{"GitRepository/a"},
+			"body and metadata",
+			[]apiv1.ReceiverResource{byLabel},
+			"has(res.metadata.annotations) && req.repository.full_name == res.metadata.annotations['repo']",
+			json, githubPush, 200,
+			[]string{"GitRepository/a"},
 		},
 		{"texts and optional values", []apiv1.ReceiverResource{byLabel}, "req.ref.split('/').last().value() == 'main' && res.metadata.name == 'b'", json, githubPush, 200, []string{"GitRepository/b"}},
 		{"kind is there", []apiv1.ReceiverResource{byLabel}, "res.kind == 'GitRepository' && res.apiVersion == 'source.toolkit.fluxcd.io/v1'", nil, "", 200, []string{"GitRepository/a", "GitRepository/b"}},
@@ -231,8 +236,12 @@ func TestLabelsAndFilters(t *testing.T) {
 		{"null is no object either", []apiv1.ReceiverResource{byLabel}, "true", json, "null", 400, nil},
 		{"a field that isn't sent", []apiv1.ReceiverResource{byLabel}, "req.nothing == 1", json, githubPush, 422, nil},
 		{"a field of another type", []apiv1.ReceiverResource{byLabel}, "req.ref", json, githubPush, 422, nil},
-		{"an expression that costs too much", []apiv1.ReceiverResource{byLabel}, "req.l.all(a, req.l.all(b, req.l.all(c, a + b + c >= 0.0)))", json,
-			`{"l":[` + strings.Repeat("1,", 200) + `1]}`, 422, nil},
+		{
+			"an expression that costs too much",
+			[]apiv1.ReceiverResource{byLabel},
+			"req.l.all(a, req.l.all(b, req.l.all(c, a + b + c >= 0.0)))", json,
+			`{"l":[` + strings.Repeat("1,", 200) + `1]}`, 422, nil,
+		},
 	} {
 		w.update(obj, func() { obj.Spec.Resources, obj.Spec.ResourceFilter = tc.resources, tc.filter })
 		w.until(obj, "the change is seen", func() bool { return obj.Status.ObservedGeneration == obj.Generation })

@@ -19,7 +19,7 @@ func (t *task[T]) follow(ctx context.Context) (ctrl.Result, error) {
 	switch {
 	case end == nil || end.token != artifact.Digest: // none, or one for what is not wanted any more
 	case end.err != nil:
-		return t.miss(ctx, end.err), nil
+		return t.miss(ctx, end.err), nil //nolint:nilerr // told in an event, and tried again
 	default:
 		t.poll.failures = 0
 		t.stored(ctx, end.got.snapshot)
