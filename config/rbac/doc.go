@@ -26,10 +26,11 @@ package rbac
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=externalartifacts,verbs=get;list;watch
 
 // Credentials that a source's secretRef names, values that a Kustomization's substituteFrom names and the keys for its decryption: read by
-// name. Of what a Kustomization names the metadata is watched, also by name, so that a change is taken up at once and nothing is
-// asked by the clock; without list and watch that happens at each interval. No cache holds what nobody names. That list and watch
-// reach further than names adds nothing: who may impersonate every service account can read what any of them can.
-// +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get;list;watch
+// name. Of the ConfigMaps that a Kustomization names the metadata is watched, also by name, so that a change is taken up at once and
+// nothing is asked by the clock. Secrets are asked for at each interval, as roles can't admit a watch of the named ones alone; whoever
+// grants list and watch on Secrets has their changes taken up at once too. No cache holds what nobody names.
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
 
 // The identity under which the objects of a Kustomization with a serviceAccountName are applied and watched. The API server adds the
 // service account's groups by itself, so no group needs to be impersonated. Whether the account still exists decides how a Kustomization

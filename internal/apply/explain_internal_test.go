@@ -34,7 +34,8 @@ func TestExplainTrouble(t *testing.T) {
 		"denied":    {"a webhook says no", apierrors.NewForbidden(res, "a", errors.New(`admission webhook "a.b" denied the request: no`)), ReasonDenied, false},
 		"conflict":  {"the object changes all the time", apierrors.NewConflict(res, "a", errors.New("modified")), ReasonConflict, true},
 		"exists":    {"two created it at once", apierrors.NewAlreadyExists(res, "a"), ReasonConflict, true},
-		"odd":       {"anything else", apierrors.NewInternalError(errors.New("boom")), ReasonFailed, false},
+		"broken":    {"the API server stumbles", apierrors.NewInternalError(errors.New("boom")), ReasonUnavailable, true},
+		"odd":       {"anything else", apierrors.NewMethodNotSupported(res, "patch"), ReasonFailed, false},
 	}
 	a := &api{opts: Options{}.withDefaults()}
 	it := &item{ref: kube.Ref{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: "cart"}}

@@ -21,6 +21,7 @@ func newPull(app *App) *cobra.Command {
 	return group(&cobra.Command{
 		Use:     "pull",
 		Short:   "Pull manifests from a registry",
+		Long:    "Pull what 'slipway push', or flux, put into a registry, as an OCIRepository does.",
 		Example: "  slipway pull artifact oci://registry.example.com/team/shop:1.2.0 --output deploy/",
 	}, newPullArtifact(app))
 }

@@ -15,6 +15,7 @@ func newPush(app *App) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "push",
 		Short: "Push manifests to a registry",
+		Long:  "Push a folder of manifests to a registry, in the form that an OCIRepository delivers, Slipway's and Flux's alike.",
 		Example: `  slipway push artifact oci://registry.example.com/team/shop:$(git rev-parse --short HEAD) --path deploy \
     --source "$(git config --get remote.origin.url)" --revision "main@sha1:$(git rev-parse HEAD)" --tag latest`,
 	}, newPushArtifact(app))
