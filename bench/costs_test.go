@@ -66,6 +66,9 @@ func TestCosts(t *testing.T) {
 				events := r.Requests["event"]
 				requests := r.total() - events
 				t.Logf("%s: %d requests, %d events (%s)", r.Scenario, requests, events, r.verbs())
+				if limit.PerApp > 0 && requests < n {
+					t.Errorf("%s: only %d requests were counted for %d applications: is the agent's user agent another one?", r.Scenario, requests, n)
+				}
 				if most := int(limit.PerApp*n) + limit.Fixed; requests > most {
 					t.Errorf("%s: %d requests for %d applications, more than %d: %s", r.Scenario, requests, n, most, r.verbs())
 				}

@@ -65,7 +65,7 @@ func TestFluxTreeTraceEvents(t *testing.T) {
 		When().
 		Flux("events", "--for", "Kustomization/shop").
 		Then().
-		Prints("ReconciliationSucceeded", "Progressing", "ConfigMap/"+g.Namespace+"/colour created").
+		Prints("ReconciliationSucceeded", "ConfigMap/"+g.Namespace+"/colour created").
 		When().
 		Flux("events", "--for", "GitRepository/shop").
 		Then().

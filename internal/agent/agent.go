@@ -85,6 +85,9 @@ const leaseName = "slipway-agent"
 // cacheSyncTimeout bounds the first read of the kinds the agent serves.
 const cacheSyncTimeout = time.Minute
 
+// userAgent is what the API server's audit log calls the agent.
+const userAgent = "slipway-agent"
+
 // nowhere is the address of what does not listen.
 const nowhere = "0"
 
@@ -96,6 +99,9 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	}
 	defer stopTraces()
 	cfg = rest.CopyConfig(cfg)
+	cfg.QPS, cfg.Burst = -1, -1 // the API server's priority and fairness governs
+	cfg.UserAgent = userAgent
+	cfg.WarningHandler = rest.NoWarnings{} // the API server warns of the finalizer's name, which is Flux's
 	cfg.Wrap(tel.Transport)
 	mgr, err := newManager(cfg, opts)
 	if err != nil {
