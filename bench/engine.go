@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
 	"github.com/slipway-dev/slipway/internal/lab/control"
 	"github.com/slipway-dev/slipway/internal/lab/process"
 )
@@ -37,6 +39,9 @@ const concurrency = "20"
 func flux() engine {
 	return engine{name: "flux", clients: []string{"kustomize-controller", "source-controller"}, commands: func(ctx context.Context, a *arena) ([]command, error) {
 		var out []command
+		if err := a.defineRest(ctx); err != nil {
+			return nil, err
+		}
 		storage, err := port()
 		if err != nil {
 			return nil, err
@@ -86,6 +91,21 @@ func slipway(binary string) engine {
 			},
 		}}, nil
 	}}
+}
+
+// defineRest makes the API server know the kinds that source-controller insists on and Slipway doesn't serve.
+func (a *arena) defineRest(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/fluxcd/source-controller")
+	cmd.Dir, cmd.Env = filepath.Join("bench", "peers"), append(os.Environ(), "GOWORK=off")
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("find source-controller's module: %w", err)
+	}
+	bases := filepath.Join(strings.TrimSpace(string(out)), "config", "crd", "bases")
+	if _, err := envtest.InstallCRDs(a.config, envtest.CRDInstallOptions{Paths: []string{bases}}); err != nil {
+		return fmt.Errorf("install source-controller's CRDs: %w", err)
+	}
+	return nil
 }
 
 // port is a free address on loopback.
