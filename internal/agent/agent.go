@@ -197,8 +197,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 		return err
 	}
 	opts.Kustomizations.Aside = gate
-	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess, NeedsBody: health.NeedsBody})
-	engine := apply.New(clients, pool, apply.Settings{})
+	engine, pool := layers(clients)
 	var kustomizations *delivery.KustomizationReconciler
 	sourceOpts := opts.Sources
 	sourceOpts.Telemetry, sourceOpts.Store, sourceOpts.Events, sourceOpts.Advertise = tel, store, sourceEvents, opts.Advertise
@@ -208,7 +207,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	sourceOpts.Aside = gate
 	fetchers := sources.SetUp(ctx, mgr, sourceOpts)
 	kustomizations, err = delivery.SetupKustomization(ctx, mgr, delivery.Parts{
-		Clients: clients, Events: kustomizeEvents, Store: store, Sources: fetchers, Builder: build.New(), Engine: engine, Pool: pool, Telemetry: tel,
+		Clients: clients, Events: kustomizeEvents, Store: store, Sources: fetchers, Builder: build.New(), Engine: engine, Pool: pool, Open: layers, Telemetry: tel,
 	}, opts.Kustomizations)
 	if err != nil {
 		return err
@@ -242,7 +241,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 			kinds.changed(name)
 		})
 	}
-	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close, s3.Close)), artifacts(opts.ArtifactAddress, store)} {
+	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(kustomizations.Wait, pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close, s3.Close)), artifacts(opts.ArtifactAddress, store)} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("register: %w", err)
 		}
@@ -255,6 +254,12 @@ func gitOptions(opts Options) []source.GitOption {
 		return []source.GitOption{source.AllowFile()}
 	}
 	return nil
+}
+
+// layers are what applies to a cluster.
+func layers(clients *kube.Clients) (*apply.Engine, *observe.Pool) {
+	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess, NeedsBody: health.NeedsBody})
+	return apply.New(clients, pool, apply.Settings{}), pool
 }
 
 // assess judges an object for the pool, which knows no package beside it.

@@ -183,6 +183,9 @@ func (t *task) whyForbidden(ctx context.Context, err error) error {
 		return err
 	}
 	id := t.identity(t.obj)
+	if t.remote != nil {
+		return err
+	}
 	if gone, lookup := t.accountGone(ctx, id); lookup != nil || !gone {
 		return err
 	}
@@ -233,7 +236,8 @@ func ownerOf(key types.NamespacedName) apply.Owner {
 
 // mayAct tells whether the agent may act for obj: as a service account, or as itself where that is allowed.
 func (r *KustomizationReconciler) mayAct(obj *kustomizev1.Kustomization) bool {
-	return r.opts.AllowAgentIdentity || r.identity(obj) != kube.Identity{}
+	// Whoever wrote a kubeconfig may do what it allows.
+	return obj.Spec.KubeConfig != nil || r.opts.AllowAgentIdentity || r.identity(obj) != kube.Identity{}
 }
 
 // identity is as whom obj's objects are written.

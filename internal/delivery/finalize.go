@@ -23,11 +23,11 @@ import (
 const finalizeAgain = 5 * time.Second
 
 // finalize does on deletion of a Kustomization what its deletionPolicy says, and lets it go.
-func (r *KustomizationReconciler) finalize(ctx context.Context, obj *kustomizev1.Kustomization, to *target) (ctrl.Result, error) {
+func (r *KustomizationReconciler) finalize(ctx context.Context, obj *kustomizev1.Kustomization, e *entry) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(obj, kustomizev1.KustomizationFinalizer) {
 		return ctrl.Result{}, nil
 	}
-	if left, err := r.deleteInventory(ctx, obj, to); err != nil {
+	if left, err := r.deleteInventory(ctx, obj, e); err != nil {
 		return ctrl.Result{RequeueAfter: retryInterval(obj)}, r.notFinalized(ctx, obj, err)
 	} else if left {
 		return ctrl.Result{RequeueAfter: finalizeAgain}, nil
@@ -58,7 +58,7 @@ func (r *KustomizationReconciler) notFinalized(ctx context.Context, obj *kustomi
 }
 
 // deleteInventory tells whether objects are left that must be waited for.
-func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kustomizev1.Kustomization, to *target) (left bool, err error) {
+func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kustomizev1.Kustomization, e *entry) (left bool, err error) {
 	policy := obj.GetDeletionPolicy()
 	refs := inventoryOf(obj)
 	switch {
@@ -66,18 +66,26 @@ func (r *KustomizationReconciler) deleteInventory(ctx context.Context, obj *kust
 		policy == kustomizev1.DeletionPolicyMirrorPrune && !obj.Spec.Prune:
 		return false, nil
 	}
+	if off := r.aim(ctx, e, obj); off != nil {
+		return false, fmt.Errorf("%s. To let this Kustomization go and leave its objects where they are, set spec.deletionPolicy to Orphan", off.message)
+	}
+	to := e.target
 	id := r.identity(obj)
 	if !r.mayAct(obj) {
 		r.events.Event(obj, nil, true, meta.PruneFailedReason, fmt.Sprintf(
 			"%d objects are left in the cluster: no service account is named as which they may be deleted", len(refs)))
 		return false, nil
 	}
-	if gone, err := r.accountGone(ctx, id); err != nil || gone {
+	if to.remote == nil { // a remote cluster's accounts are its own: what it refuses comes back from the deletion
+		gone, err := r.accountGone(ctx, id)
+		if err != nil {
+			return false, err
+		}
 		if gone {
 			r.events.Event(obj, nil, true, meta.PruneFailedReason, fmt.Sprintf(
 				"%d objects are left in the cluster: service account %s, as which they were applied, no longer exists", len(refs), id.ServiceAccount))
+			return false, nil
 		}
-		return false, err
 	}
 	opts := apply.Options{Owner: ownerOf(client.ObjectKeyFromObject(obj)), Identity: id}
 	changes, err := to.applier.Prune(ctx, refs, opts)

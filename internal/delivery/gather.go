@@ -86,7 +86,7 @@ func (t *task) again() ctrl.Result {
 			next = at
 		}
 	}
-	if p.unwatched || t.entry.blind {
+	if p.unwatched || t.remote != nil || t.entry.blind {
 		sooner(p.looked.Add(wake.Spread(wake.Interval(t.obj.Spec.Interval.Duration))))
 	}
 	if !t.truce.IsZero() {

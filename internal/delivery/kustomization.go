@@ -83,6 +83,7 @@ type KustomizationReconciler struct {
 	controller controller.Controller
 	builder    builder
 	local      *target
+	remotes    *remotes
 	memory     *memory
 	queue      *wake.Queue
 	telemetry  *telemetry.Telemetry
@@ -106,15 +107,15 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 	}
 	obj = e.newest(obj)
 
-	e.target = r.targetOf(obj)
 	if !obj.DeletionTimestamp.IsZero() {
-		return r.finalize(ctx, obj, e.target)
+		return r.finalize(ctx, obj, e)
 	}
 	if obj.Spec.Suspend {
 		e.wait = nil
 		return ctrl.Result{}, nil
 	}
-	t := &task{KustomizationReconciler: r, target: e.target, obj: obj, before: obj.DeepCopy(), entry: e, started: r.opts.Clock.Now(), log: ctrl.LoggerFrom(ctx)}
+	off := r.aim(ctx, e, obj)
+	t := &task{KustomizationReconciler: r, target: e.target, off: off, obj: obj, before: obj.DeepCopy(), entry: e, started: r.opts.Clock.Now(), log: ctrl.LoggerFrom(ctx)}
 	return t.step(ctx)
 }
 
@@ -124,7 +125,7 @@ func (r *KustomizationReconciler) forget(key types.NamespacedName) {
 	to := r.memory.of(key).target
 	refs := r.memory.forget(key)
 	if to != nil {
-		to.leave(key, refs)
+		r.leave(key, to, refs)
 	}
 	_, _ = r.local.watcher.EnsureInputs(context.Background(), key.String(), kube.Identity{}, nil) // letting go can't fail
 }
@@ -169,6 +170,7 @@ type task struct {
 	repeated bool      // the attempt before failed with the same revision and spec
 	pending  time.Time // since when the attempts before could not apply the whole set
 	truce    time.Time // when the next object may be put back that others keep changing; zero: none waits
+	off      *blocked  // why the target can't be used; nil: it can
 	verify   bool      // apply every object, whatever is remembered of it
 	started  time.Time
 }
@@ -199,6 +201,9 @@ func (t *task) look(ctx context.Context, touched map[kube.Ref]struct{}, kinds bo
 	if !t.mayAct(t.obj) {
 		return t.block(ctx, stalledBy(reasonNoAccount, "spec.serviceAccountName is required: name a service account of this namespace that may do "+
 			"what this Kustomization brings, or have the agent started with --default-service-account"))
+	}
+	if t.off != nil {
+		return t.hold(ctx, t.off, touched)
 	}
 	in, block, err := t.input(ctx, t.obj)
 	if err != nil {

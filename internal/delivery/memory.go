@@ -202,6 +202,15 @@ func (m *memory) unfollow(key types.NamespacedName) {
 	delete(m.refs, key)
 }
 
+// let makes key follow nothing any more, and returns what it followed.
+func (m *memory) let(key types.NamespacedName) []kube.Ref {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	refs := m.refs[key]
+	m.unfollow(key)
+	return refs
+}
+
 // touch notes that ref changed and returns whom it concerns.
 func (m *memory) touch(ref kube.Ref) []types.NamespacedName {
 	m.mu.Lock()

@@ -34,6 +34,8 @@ type Parts struct {
 	Builder *build.Builder
 	Engine  *apply.Engine
 	Pool    *observe.Pool
+	// Open makes what applies to one more cluster.
+	Open OpenFunc
 	// Telemetry counts and traces what is done. Nil: nothing does.
 	Telemetry *telemetry.Telemetry
 }
@@ -60,6 +62,10 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 		local:  &target{clients: parts.Clients, applier: parts.Engine, watcher: parts.Pool},
 		memory: newMemory(), queue: &wake.Queue{}, telemetry: parts.Telemetry, opts: opts,
 	}
+	r.remotes = &remotes{
+		reader: r.reader, open: parts.Open, telemetry: parts.Telemetry, observed: r.observed, kinds: r.KindsChanged, wake: r.wake,
+		clock: opts.Clock, read: map[kubeconfigRef]reading{}, at: map[place]*remote{},
+	}
 	for index, fn := range map[string]client.IndexerFunc{bySource: indexSource, byDependency: indexDependencies} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &kustomizev1.Kustomization{}, index, fn); err != nil {
 			return nil, fmt.Errorf("index Kustomizations by %s: %w", index, err)
@@ -67,7 +73,7 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 	}
 	parts.Pool.Subscribe(r.observed)
 	tel, kind := parts.Telemetry, kustomizev1.KustomizationKind
-	tel.Observe(r.resources, watchesOf(parts.Pool))
+	tel.Observe(r.resources, r.remotes.facts, watchesOf(parts.Pool))
 	var err error
 	r.controller, err = ctrl.NewControllerManagedBy(mgr).
 		For(&kustomizev1.Kustomization{}, ctrlbuilder.WithPredicates(tel.Passing(kind, wake.SpecOrRequest()))).

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 
-	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -38,10 +37,8 @@ type target struct {
 	clients *kube.Clients
 	applier applier
 	watcher watcher
+	remote  *remote // nil: the agent's own
 }
-
-// targetOf is the cluster that obj is applied to.
-func (r *KustomizationReconciler) targetOf(*kustomizev1.Kustomization) *target { return r.local }
 
 // leave drops what the target's parts know of a Kustomization and the objects that it followed.
 func (to *target) leave(key types.NamespacedName, refs []kube.Ref) {

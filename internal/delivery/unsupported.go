@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"fmt"
-	"strings"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 
@@ -21,15 +20,8 @@ func unsupported(spec *kustomizev1.KustomizationSpec) error {
 	if err := build.Unsupported(*spec); err != nil {
 		return err
 	}
-	var fields []string
-	if spec.KubeConfig != nil {
-		fields = append(fields, "spec.kubeConfig")
-	}
 	if n := len(spec.HealthChecks); n > maxHealthChecks {
 		return fmt.Errorf("spec.healthChecks names %d objects, more than %d; use spec.wait, or split the Kustomization", n, maxHealthChecks)
 	}
-	if len(fields) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: not served by this version of Slipway; remove the field, or leave this Kustomization to Flux", strings.Join(fields, ", "))
+	return nil
 }
