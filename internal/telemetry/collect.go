@@ -23,7 +23,7 @@ func (t *Telemetry) Observe(facts ...Facts) {
 // descriptions are the series that are made while somebody scrapes.
 type descriptions struct {
 	reconcile, phase, queue, requests, found, corrected, managed *prometheus.Desc
-	resource, watches, watched, store, snapshots, remotes        *prometheus.Desc
+	resource, watches, watched, remotes                          *prometheus.Desc
 }
 
 func describe() descriptions {
@@ -43,11 +43,9 @@ func describe() descriptions {
 		managed:   object("slipway_object_managed_objects", "Objects in the inventory."),
 		resource: desc(nameResource, "The state of an object, in labels.", "customresource_group", "customresource_version", "customresource_kind",
 			"exported_namespace", "name", "ready", "reason", "suspended", "revision", "source_name"),
-		watches:   desc("slipway_watches", "Watches of applied objects that are wanted, and whether they are on.", "state"),
-		watched:   desc("slipway_watched_objects", "Applied objects that are watched."),
-		store:     desc("slipway_store_bytes", "Bytes on disk of what was fetched."),
-		snapshots: desc("slipway_store_artifacts", "Artifacts in the store."),
-		remotes:   desc("slipway_remote_clusters", "Remote clusters in use, and whether they answer.", "state"),
+		watches: desc("slipway_watches", "Watches of applied objects that are wanted, and whether they are on.", "state"),
+		watched: desc("slipway_watched_objects", "Applied objects that are watched."),
+		remotes: desc("slipway_remote_clusters", "Remote clusters in use, and whether they answer.", "state"),
 	}
 }
 
@@ -58,7 +56,7 @@ func (t *Telemetry) Describe(out chan<- *prometheus.Desc) {
 	}
 	d := describe()
 	for _, desc := range []*prometheus.Desc{
-		d.reconcile, d.phase, d.queue, d.requests, d.found, d.corrected, d.managed, d.resource, d.watches, d.watched, d.store, d.snapshots, d.remotes,
+		d.reconcile, d.phase, d.queue, d.requests, d.found, d.corrected, d.managed, d.resource, d.watches, d.watched, d.remotes,
 	} {
 		out <- desc
 	}
@@ -147,12 +145,6 @@ func (s *Scrape) Watches(open, failing, objects int) {
 	s.gauge(s.desc.watches, float64(open), "open")
 	s.gauge(s.desc.watches, float64(failing), "failing")
 	s.gauge(s.desc.watched, float64(objects))
-}
-
-// Store tells what is on disk.
-func (s *Scrape) Store(artifacts int, bytes int64) {
-	s.gauge(s.desc.store, float64(bytes))
-	s.gauge(s.desc.snapshots, float64(artifacts))
 }
 
 // Remotes tells how many remote clusters answer and how many don't.

@@ -18,7 +18,6 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	builds   *prometheus.CounterVec
 	fetches  *prometheus.CounterVec
-	bytes    *prometheus.CounterVec
 	sweeps   prometheus.Counter
 	found    prometheus.Counter
 }
@@ -43,7 +42,6 @@ func newMetrics() *metrics {
 		requests: counter("slipway_api_requests_total", "Requests to API servers, by the verb that RBAC knows them by.", "verb", "code"),
 		builds:   counter("slipway_builds_total", "Builds that were made, skipped because no file that they read had changed, or failed.", "result"),
 		fetches:  counter("slipway_fetches_total", "Fetches of sources, by what came of them.", "kind", "result"),
-		bytes:    counter("slipway_fetched_bytes_total", "Bytes that sources sent.", "kind"),
 		sweeps:   prometheus.NewCounter(prometheus.CounterOpts{Name: "slipway_sweeps_total", Help: "How often everything was applied again as a safety net."}),
 		found: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "slipway_sweep_found_total", Help: "Objects that a sweep found changed and no watch had told of. Anything but 0 is a bug.",
@@ -52,5 +50,5 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.phase, m.queue, m.wakeups, m.requests, m.builds, m.fetches, m.bytes, m.sweeps, m.found}
+	return []prometheus.Collector{m.phase, m.queue, m.wakeups, m.requests, m.builds, m.fetches, m.sweeps, m.found}
 }

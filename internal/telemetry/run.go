@@ -112,11 +112,3 @@ func (r *Run) Fetched(result Result) {
 	}
 	r.t.metrics.fetches.WithLabelValues(r.object.Kind, string(result)).Inc()
 }
-
-// Received counts bytes that a source sent.
-func (r *Run) Received(bytes int64) {
-	if r == nil || bytes <= 0 {
-		return
-	}
-	r.t.metrics.bytes.WithLabelValues(r.object.Kind).Add(float64(bytes))
-}
