@@ -103,6 +103,12 @@ func TestUnsupportedFieldsAreRefused(t *testing.T) {
 	if message := w.refused(ks, "UnsupportedField"); !strings.Contains(message, "spec.healthChecks") {
 		t.Errorf("the message must name the field: %q", message)
 	}
+	elsewhere := w.kustomization("elsewhere", func(k *kustomizev1.Kustomization) {
+		k.Spec.KubeConfig = &meta.KubeConfigReference{ConfigMapRef: &meta.LocalObjectReference{Name: "cluster"}}
+	})
+	if message := w.refused(elsewhere, "UnsupportedField"); !strings.Contains(message, "spec.kubeConfig.configMapRef") {
+		t.Errorf("the message must name the field: %q", message)
+	}
 	other := w.kustomization("oci", func(k *kustomizev1.Kustomization) { k.Spec.SourceRef.Kind = "OCIRepository" })
 	if message := w.refused(other, meta.ArtifactFailedReason); !strings.Contains(message, "OCIRepository") {
 		t.Errorf("the message must name the kind: %q", message)

@@ -87,20 +87,24 @@ func (rs *remotes) of(ctx context.Context, obj *kustomizev1.Kustomization, fresh
 	known, ok := rs.read[ref]
 	to := rs.at[place{ref, known.digest}]
 	rs.mu.Unlock()
-	if ok && to != nil && !fresh && rs.clock.Since(known.at) < wake.Interval(obj.Spec.Interval.Duration) {
-		return rs.use(key, to), nil
+	if ok && to != nil && !fresh && rs.clock.Since(known.at) < wake.Interval(obj.Spec.Interval.Duration) && rs.use(key, to) {
+		return to, nil
 	}
 	data, err := rs.kubeconfig(ctx, ref)
 	if err != nil {
 		return nil, &blocked{reason: reasonKubeConfig, message: err.Error(), again: retryInterval(obj)}
 	}
-	to, err = rs.enter(place{ref, sha256.Sum256(data)}, data)
-	if err != nil {
-		return nil, &blocked{
-			reason: reasonKubeConfig, message: fmt.Sprintf("kubeconfig in Secret '%s/%s' %s", ref.namespace, ref.secret, err), again: retryInterval(obj),
+	for {
+		to, err = rs.enter(place{ref, sha256.Sum256(data)}, data)
+		if err != nil {
+			return nil, &blocked{
+				reason: reasonKubeConfig, message: fmt.Sprintf("kubeconfig in Secret '%s/%s' %s", ref.namespace, ref.secret, err), again: retryInterval(obj),
+			}
+		}
+		if rs.use(key, to) {
+			return to, nil
 		}
 	}
-	return rs.use(key, to), nil
 }
 
 func kubeconfigOf(obj *kustomizev1.Kustomization) kubeconfigRef {
@@ -168,12 +172,15 @@ func (rs *remotes) connect(to *remote, cfg *restclient.Config) error {
 	return nil
 }
 
-// use counts a Kustomization in.
-func (rs *remotes) use(key types.NamespacedName, to *remote) *remote {
+// use counts a Kustomization in, unless its last user has left the cluster in between.
+func (rs *remotes) use(key types.NamespacedName, to *remote) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	if rs.at[to.place] != to {
+		return false
+	}
 	to.users[key] = struct{}{}
-	return to
+	return true
 }
 
 // release counts a Kustomization out. A cluster that nobody uses any more is left.
