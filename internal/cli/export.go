@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-dev/slipway/internal/apply/observe"
+	"github.com/slipway-dev/slipway/internal/delivery"
 )
 
 func newExport(app *App) *cobra.Command {
@@ -84,7 +85,7 @@ func manifestOf(obj client.Object, scheme *runtime.Scheme) ([]byte, error) {
 	written.SetName(obj.GetName())
 	written.SetNamespace(obj.GetNamespace())
 	written.SetLabels(without(obj.GetLabels(), observe.LabelName, observe.LabelNamespace))
-	written.SetAnnotations(without(obj.GetAnnotations(), meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, corev1.LastAppliedConfigAnnotation))
+	written.SetAnnotations(without(obj.GetAnnotations(), meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, corev1.LastAppliedConfigAnnotation, delivery.IntentAnnotation))
 	text, err := yaml.Marshal(written.Object)
 	if err != nil {
 		return nil, fmt.Errorf("export %s %s: %w", gvk.Kind, obj.GetName(), err)

@@ -14,9 +14,9 @@ import (
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
-// intentAnnotation names what a Kustomization is about to create for the first time, as id@version of the inventory. It comes with the
+// IntentAnnotation names what a Kustomization is about to create for the first time, as id@version of the inventory. It comes with the
 // finalizer in one write, where a write of the inventory would be a second one, and counts until there is an inventory.
-const intentAnnotation = "slipway.dev/intent"
+const IntentAnnotation = "slipway.dev/intent"
 
 // maxIntended is how many objects the annotation names at most; larger sets are written to the inventory.
 const maxIntended = 64
@@ -26,7 +26,7 @@ func inventoryOf(obj *kustomizev1.Kustomization) []kube.Ref {
 	if obj.Status.Inventory != nil {
 		return apply.Refs(obj.Status.Inventory)
 	}
-	text := obj.Annotations[intentAnnotation]
+	text := obj.Annotations[IntentAnnotation]
 	if text == "" {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (t *task) take(ctx context.Context, refs []kube.Ref, annotate bool) error {
 		if after.Annotations == nil {
 			after.Annotations = map[string]string{}
 		}
-		after.Annotations[intentAnnotation] = strings.Join(texts, ",")
+		after.Annotations[IntentAnnotation] = strings.Join(texts, ",")
 	}
 	patch := client.MergeFromWithOptions(t.before, client.MergeFromWithOptimisticLock{})
 	if err := t.client.Patch(ctx, after, patch, kustomizeManager); err != nil {
