@@ -47,11 +47,13 @@ type arena struct {
 	repos    *gitserver.Server
 	appRepo  *gitserver.Repo
 	tracker  *tracker
+	profiler profiler
+	profiles string // where an engine that can serves its own profiles; "0": it doesn't
 }
 
 // enter makes an arena. Close ends it.
-func enter(ctx context.Context, programs *tethered.Programs, git bool) (_ *arena, err error) {
-	a := &arena{git: git}
+func enter(ctx context.Context, programs *tethered.Programs, git bool, p profiler) (_ *arena, err error) {
+	a := &arena{git: git, profiler: p}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -60,6 +62,11 @@ func enter(ctx context.Context, programs *tethered.Programs, git bool) (_ *arena
 	if a.dir, err = os.MkdirTemp("", "slipway-bench-*"); err != nil {
 		return nil, err
 	}
+	if a.profiles = "0"; p.dir != "" {
+		if a.profiles, err = port(); err != nil {
+			return nil, err
+		}
+	}
 	policy := filepath.Join(a.dir, "audit-policy.yaml")
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		return nil, err
@@ -67,7 +74,7 @@ func enter(ctx context.Context, programs *tethered.Programs, git bool) (_ *arena
 	a.audit.path = filepath.Join(a.dir, "audit.log")
 	const megabytes = "100000" // never rotated
 	a.plane, err = tethered.Start(ctx, programs, tethered.Options{Flags: map[string][]string{
-		control.APIServer: {"--audit-policy-file=" + policy, "--audit-log-path=" + a.audit.path, "--audit-log-maxsize=" + megabytes},
+		control.APIServer: {fmt.Sprintf("--profiling=%t", p.dir != ""), "--audit-policy-file=" + policy, "--audit-log-path=" + a.audit.path, "--audit-log-maxsize=" + megabytes},
 	}})
 	if err != nil {
 		return nil, err
@@ -187,7 +194,8 @@ type window struct {
 	n        int
 }
 
-func (a *arena) measure(scenario string, n int, e engine, r *running) *window {
+func (a *arena) measure(ctx context.Context, scenario string, n int, e engine, r *running) *window {
+	a.profiler.cpu(ctx, a, e, scenario)
 	return &window{a: a, e: e, r: r, scenario: scenario, n: n, log: a.audit.size(), engine: r.cpu(), server: cpu(a.plane.PID(control.APIServer)), began: time.Now()}
 }
 
@@ -200,6 +208,7 @@ func (w *window) end(took time.Duration) (result, error) {
 		Scenario: w.scenario, Engine: w.e.name, N: w.n, Seconds: took.Seconds(),
 		EngineCPU: (w.r.cpu() - w.engine).Seconds(), ServerCPU: (cpu(w.a.plane.PID(control.APIServer)) - w.server).Seconds(), PeakMiB: w.r.peak(),
 	}
+	w.a.profiler.heap(context.Background(), w.a, w.e, w.scenario)
 	var err error
 	out.Requests, err = w.a.audit.count(w.log, w.a.audit.size(), w.e.clients)
 	return out, err

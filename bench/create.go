@@ -14,7 +14,7 @@ func create(ctx context.Context, a *arena, e engine, n int) ([]result, error) {
 	}
 	defer r.stop()
 	a.settle(ctx)
-	w := a.measure("create", n, e, r)
+	w := a.measure(ctx, "create", n, e, r)
 	if err := a.createPairs(ctx, n); err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func there(ctx context.Context, a *arena, e engine, n int) ([]result, error) {
 		return nil, err
 	}
 	a.settle(ctx)
-	w := a.measure("start", n, e, &running{})
+	w := a.measure(ctx, "start", n, e, &running{})
 	r, err := a.start(ctx, e, false)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (a *arena) finish(ctx context.Context, w *window, n int) ([]result, error) 
 func (a *arena) noop(ctx context.Context, e engine, r *running, n int) ([]result, error) {
 	n = min(n, 100)
 	token := time.Now().Format(time.RFC3339Nano)
-	w := a.measure("noop", n, e, r)
+	w := a.measure(ctx, "noop", n, e, r)
 	wanted := map[string]bool{}
 	for i := range n {
 		wanted[appName(i)] = true

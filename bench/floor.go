@@ -29,7 +29,7 @@ func floor(ctx context.Context, a *arena, n int) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	w := a.measure("create", n, engine{name: "floor", clients: []string{"floor"}}, &running{})
+	w := a.measure(ctx, "create", n, engine{name: "floor", clients: []string{"floor"}}, &running{})
 	err = each(ctx, n, func(ctx context.Context, i int) error {
 		for _, obj := range suspend(a.pair(i)) {
 			if err := typed.Create(ctx, obj); err != nil {

@@ -27,6 +27,7 @@ type options struct {
 	monorepo                  monorepoOptions
 	start, failing            int
 	binary, out               string
+	profiler                  profiler
 }
 
 func main() {
@@ -43,6 +44,8 @@ func main() {
 	flag.BoolVar(&o.git, "git", false, "take applications from Git instead of from a registry")
 	flag.IntVar(&o.repeat, "repeat", 1, "how often all is measured")
 	flag.StringVar(&o.binary, "slipway", filepath.Join("bin", "slipway"), "Slipway's executable")
+	flag.StringVar(&o.profiler.dir, "profile", "", "folder for CPU and heap profiles of the API server and of Slipway; the figures are worse with it")
+	flag.DurationVar(&o.profiler.span, "profile-for", 5*time.Second, "how much of each measurement is profiled")
 	flag.StringVar(&o.out, "o", "", "where to write the results, without an ending; default: only to standard output")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard())
@@ -106,7 +109,7 @@ func run(ctx context.Context, o options) error {
 }
 
 func measure(ctx context.Context, programs *tethered.Programs, o options, j job) ([]result, error) {
-	a, err := enter(ctx, programs, o.git)
+	a, err := enter(ctx, programs, o.git, o.profiler)
 	if err != nil {
 		return nil, err
 	}

@@ -112,7 +112,7 @@ func (a *arena) askFor(ctx context.Context, obj client.Object, token string) err
 
 // irrelevant: a commit that touches no application, until every Kustomization says that it is at it.
 func (a *arena) irrelevant(ctx context.Context, e engine, r *running, repo *gitserver.Repo, o monorepoOptions) (result, error) {
-	w := a.measure("irrelevant commit", o.n, e, r)
+	w := a.measure(ctx, "irrelevant commit", o.n, e, r)
 	revision, err := a.push(ctx, repo, map[string]string{"README.md": "more applications\n"})
 	if err != nil {
 		return result{}, err
@@ -127,7 +127,7 @@ func (a *arena) irrelevant(ctx context.Context, e engine, r *running, repo *gits
 
 // relevant: commits that touch one application each, from push to its Ready at that revision.
 func (a *arena) relevant(ctx context.Context, e engine, r *running, repo *gitserver.Repo, o monorepoOptions) (result, error) {
-	w := a.measure("relevant commit", o.n, e, r)
+	w := a.measure(ctx, "relevant commit", o.n, e, r)
 	var all []time.Duration
 	for k := range o.commits {
 		i := rand.IntN(o.n) //nolint:gosec // any one
@@ -155,7 +155,7 @@ func (a *arena) relevant(ctx context.Context, e engine, r *running, repo *gitser
 // drift: a Deployment's replicas are changed by hand, until they are back. An engine that polls would be waited for until its interval:
 // it is given half a minute for the first, and left at that.
 func (a *arena) drift(ctx context.Context, e engine, r *running, _ *gitserver.Repo, o monorepoOptions) (result, error) {
-	w := a.measure("drift", o.n, e, r)
+	w := a.measure(ctx, "drift", o.n, e, r)
 	var all []time.Duration
 	for range o.drifts {
 		took, err := a.drifted(ctx, rand.IntN(o.n)) //nolint:gosec // any one
@@ -214,7 +214,7 @@ func (a *arena) idle(ctx context.Context, e engine, r *running, _ *gitserver.Rep
 	if o.idle == 0 {
 		return result{}, nil
 	}
-	w := a.measure("idle", o.n, e, r)
+	w := a.measure(ctx, "idle", o.n, e, r)
 	pause(ctx, o.idle)
 	return w.end(0)
 }
@@ -239,7 +239,7 @@ func failing(ctx context.Context, a *arena, e engine, n int) ([]result, error) {
 		return nil, err
 	}
 	a.settle(ctx)
-	w := a.measure("10 % never healthy", n, e, r)
+	w := a.measure(ctx, "10 % never healthy", n, e, r)
 	err = each(ctx, n, func(ctx context.Context, i int) error {
 		for _, obj := range a.pair(i) {
 			if k, ok := obj.(*kustomizev1.Kustomization); ok && i%10 == 0 {

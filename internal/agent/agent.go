@@ -49,8 +49,9 @@ type Options struct {
 	// Selector limits the sources and Kustomizations that the agent takes care of.
 	Selector labels.Selector
 
-	// MetricsAddress, HealthAddress, ArtifactAddress are where the agent listens; nothing or "0" for not at all.
-	MetricsAddress, HealthAddress, ArtifactAddress string
+	// MetricsAddress, HealthAddress, ArtifactAddress are where the agent listens; nothing or "0" for not at all. ProfileAddress is for
+	// Go's profiles, which tell a lot: loopback is meant.
+	MetricsAddress, HealthAddress, ArtifactAddress, ProfileAddress string
 	// ReceiverAddress is where webhooks are received; nothing or "0" for not at all, and then Receivers are left alone.
 	ReceiverAddress string
 	// Advertise is the base URL under which others reach ArtifactAddress.
@@ -146,6 +147,7 @@ func newManager(cfg *rest.Config, opts Options) (manager.Manager, error) {
 			BindAddress: cmp.Or(opts.MetricsAddress, nowhere),
 		},
 		HealthProbeBindAddress:        cmp.Or(opts.HealthAddress, nowhere),
+		PprofBindAddress:              cmp.Or(opts.ProfileAddress, nowhere),
 		LeaderElection:                opts.LeaderElect,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       opts.LeaseNamespace,

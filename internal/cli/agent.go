@@ -67,6 +67,7 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	flags.StringVar(&f.ReceiverAddress, "receiver-address", "0", "address that the webhooks of Receivers are sent to, such as :9292; 0 for none")
 	flags.StringVar(&f.MetricsAddress, "metrics-address", "0", "address of the Prometheus metrics, such as :8080; 0 for none")
 	flags.StringVar(&f.HealthAddress, "health-address", "0", "address of /healthz and /readyz, such as :9440; 0 for none")
+	flags.StringVar(&f.ProfileAddress, "pprof-address", "0", "address of Go's profiles at /debug/pprof, such as localhost:6060, for whoever can reach it; 0 for none")
 	flags.BoolVar(&f.LeaderElect, "leader-elect", false, "let only one of several agents work, the others stand by")
 	flags.IntVar(&f.Kustomizations.Concurrent, "concurrent", 0, "how many Kustomizations are worked on at once (default 8)")
 	flags.StringVar(&f.Kustomizations.DefaultServiceAccount, "default-service-account", "",
