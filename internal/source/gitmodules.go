@@ -43,8 +43,8 @@ func parseModules(text []byte) (_ []module, err error) {
 		out = append(out, module{path: clean, url: m.URL})
 	}
 	slices.SortFunc(out, func(a, b module) int { return strings.Compare(a.path, b.path) })
-	for i := range out[1:] {
-		if out[i].path == out[i+1].path {
+	for i := 1; i < len(out); i++ {
+		if out[i].path == out[i-1].path {
 			return nil, fmt.Errorf("two submodules have the path %s", shorten(out[i].path))
 		}
 	}

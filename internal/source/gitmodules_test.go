@@ -82,6 +82,7 @@ func TestModuleURLs(t *testing.T) {
 }
 
 func FuzzGitmodules(f *testing.F) {
+	f.Add([]byte{})
 	f.Add([]byte("[submodule \"a\"]\n\tpath = a\n\turl = ../b\n\tupdate = !id\n"))
 	f.Add([]byte("[submodule \"a\"]\npath=a\n[submodule \"b\"]\npath=./a/\n"))
 	f.Add([]byte("[submodule \"..\"]\npath=.git/hooks\nurl=-x\n"))

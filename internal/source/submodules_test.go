@@ -277,3 +277,20 @@ func TestSubmodulesOverSSH(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestNoSubmoduleLeft: whoever removes the last submodule, or writes none down, leaves a .gitmodules that lists nothing.
+func TestNoSubmoduleLeft(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"Empty": "", "Comment": "# none\n"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRepo(t)
+			r.write("a.yaml", "a")
+			r.commitFile(".gitmodules", text)
+			g, _ := newGit(t)
+			snap := fetch(t, g, source.GitRequest{URL: serve(t, r).repoURL(), Ref: branch("main"), Submodules: true})
+			if got := read(t, snap, "a.yaml"); got != "a" {
+				t.Errorf("content %q", got)
+			}
+		})
+	}
+}
