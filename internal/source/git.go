@@ -294,8 +294,15 @@ func (f *fetch) stored(m *mirror, gitDir string, t target) (*Snapshot, bool, err
 	defer m.mu.RUnlock()
 	o := openObjects(gitDir, f.limits)
 	defer o.close()
-	var err error
-	if snap.proofs, err = f.verify(o, t); errors.Is(err, errMirror) {
+	// What an annotated tag stands for is the server's word so far. What is signed is the tag's object, so that must say the same.
+	commit, err := o.peel(t.want)
+	if err == nil && commit != t.commit {
+		return nil, false, nil // It is checked out by the tag's own word.
+	}
+	if err == nil {
+		snap.proofs, err = f.verify(o, t)
+	}
+	if errors.Is(err, errMirror) {
 		return nil, false, nil // The tag is new, or the mirror was emptied: it must be fetched.
 	}
 	return snap, err == nil, err

@@ -153,6 +153,43 @@ func TestVerifyTagOfAStoredCommit(t *testing.T) {
 	}
 }
 
+// TestVerifyTagOfALyingServer: a tag's object is signed, and says which commit the tag stands for. The server's own word for that, beside it
+// in the list of references, is not signed: it must not decide what is taken out of the store.
+func TestVerifyTagOfALyingServer(t *testing.T) {
+	t.Parallel()
+	ada := sshAuthor(t, "git")
+	for _, mode := range []sourcev1.GitVerificationMode{sourcev1.ModeGitTag, sourcev1.ModeGitTagAndHEAD} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			r := newRepo(t)
+			r.commitFile("a.yaml", "good")
+			good := r.signHead(ada)
+			r.signedTag(ada, "v1.0.0", "refs/tags/v1.0.0")
+			url := serve(t, r).repoURL()
+			g, _ := newGit(t)
+			tagged := source.GitRequest{URL: url, Ref: &sourcev1.GitRepositoryRef{Tag: "v1.0.0"}, Verify: &source.Verification{Mode: mode, Keys: keysOf(t, ada)}}
+			fetch(t, g, tagged)
+
+			r.commitFile("a.yaml", "evil")
+			evil := r.signHead(ada) // Signed too, as an older commit would be that has a known hole.
+			fetch(t, g, source.GitRequest{URL: url, Ref: branch("main")})
+			r.git("pack-refs", "--all")
+			packed := filepath.Join(r.tree(), ".git", "packed-refs")
+			text, err := os.ReadFile(packed)
+			must(t, err)
+			lie := strings.Replace(string(text), "^"+good, "^"+evil, 1)
+			must(t, os.WriteFile(packed, []byte(lie), 0o600))
+			if shown := r.git("ls-remote", "."); !strings.Contains(shown, evil+"\trefs/tags/v1.0.0^{}") {
+				t.Fatalf("the server must lie about the tag:\n%s", shown)
+			}
+			snap := fetch(t, g, tagged)
+			if got := read(t, snap, "a.yaml"); got != "good" || snap.Revision() != "v1.0.0@sha1:"+good {
+				t.Errorf("got %q at %s, with %q; the signed tag stands for %s", got, snap.Revision(), snap.Signatures(), good)
+			}
+		})
+	}
+}
+
 func TestSigningKeysFromSecret(t *testing.T) {
 	ada, bob := pgpAuthor(t, nil), sshAuthor(t, "git")
 	cases := map[string]struct {
