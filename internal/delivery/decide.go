@@ -20,6 +20,8 @@ type facts struct {
 	generation, inputs, content bool
 	// revision: the source is at another revision than the one recorded.
 	revision bool
+	// due: the revision has waited long enough for being recorded, although nothing that matters changed with it.
+	due bool
 	// drifted: an object differs from what was applied.
 	drifted bool
 	// requested: a person asked for a reconcile that has not been answered.
@@ -59,7 +61,7 @@ func decide(f facts) action {
 		return judge
 	case f.failed:
 		return rest
-	case f.revision, f.requested, f.blocked:
+	case f.due, f.requested, f.blocked:
 		return record
 	}
 	return rest

@@ -14,7 +14,8 @@ func TestDecide(t *testing.T) {
 		"nothing":           {"nothing changed: no request", facts{known: true}, rest},
 		"spec":              {"a new spec is applied", facts{known: true, generation: true}, attempt},
 		"content":           {"a file that the build read changed", facts{known: true, content: true, revision: true}, attempt},
-		"other files":       {"a commit that doesn't concern the build is only recorded", facts{known: true, revision: true}, record},
+		"other files":       {"a commit that doesn't concern the build is recorded", facts{known: true, revision: true, due: true}, record},
+		"other files, new":  {"but not at once: what is concerned goes first", facts{known: true, revision: true}, rest},
 		"requested":         {"a request is answered by a status write", facts{known: true, requested: true}, record},
 		"interval":          {"time alone changes nothing where everything is watched", facts{known: true, interval: true}, rest},
 		"interval, blind":   {"what can't be watched is applied at each interval", facts{known: true, interval: true, unwatched: true}, attempt},
@@ -46,12 +47,12 @@ func TestDecide(t *testing.T) {
 
 // TestDecideHolds checks, for every combination of facts, what must hold whatever else is true.
 func TestDecideHolds(t *testing.T) {
-	const bits = 15
+	const bits = 16
 	for n := range 1 << bits {
 		bit := func(i int) bool { return n>>i&1 == 1 }
 		f := facts{
 			known: bit(0), failed: bit(1), waiting: bit(2), unwatched: bit(3), generation: bit(4), inputs: bit(5), content: bit(6),
-			revision: bit(7), drifted: bit(8), requested: bit(9), interval: bit(10), retry: bit(11), sweep: bit(12), pending: bit(13), blocked: bit(14),
+			revision: bit(7), drifted: bit(8), requested: bit(9), interval: bit(10), retry: bit(11), sweep: bit(12), pending: bit(13), blocked: bit(14), due: bit(15),
 		}
 		got := decide(f)
 		for rule, broken := range map[string]bool{
@@ -60,8 +61,9 @@ func TestDecideHolds(t *testing.T) {
 			"a request is never forgotten":                  got == rest && f.requested,
 			"nothing is recorded over a wait":               got == record && f.waiting,
 			"what was in the way is not left in the status": got == rest && f.blocked,
+			"a revision that is due is not left unrecorded": got == rest && f.due && !f.failed,
 			"without cause there is no work": got != rest && f.known && !(f.waiting || f.pending || f.blocked || f.generation || f.inputs || f.content || f.revision ||
-				f.drifted || f.requested || f.interval || f.retry || f.sweep),
+				f.due || f.drifted || f.requested || f.interval || f.retry || f.sweep),
 		} {
 			if broken {
 				t.Fatalf("%s: decide(%+v) = %s", rule, f, got)

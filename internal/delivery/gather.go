@@ -8,6 +8,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/apply/observe"
@@ -49,6 +50,7 @@ func (t *task) gather(ctx context.Context, touched map[kube.Ref]struct{}, kinds 
 	}
 	f.drifted = f.drifted || f.requested && t.entry.drifted // who asks for a reconcile has it put back
 	f.waiting = t.healthMoved(touched)
+	f.due = t.recordDue(ctx, f)
 	err := t.gatherInputs(ctx, &f, touched)
 	return f, err
 }
@@ -105,7 +107,11 @@ func (t *task) again() ctrl.Result {
 			sooner(now.Add(pollUnwatched))
 		}
 	}
-	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Millisecond)}
+	priority := 0
+	if at := t.entry.recordAt; !at.IsZero() && at.Before(next) {
+		next, priority = at, handler.LowPriority
+	}
+	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Millisecond), Priority: &priority}
 }
 
 // minRetry is the shortest pause after a failure, whatever a spec says: a typing error must not keep the agent and the API server busy.

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/slipway-dev/slipway/internal/apply"
@@ -86,11 +85,9 @@ func (t *task) take(ctx context.Context, refs []kube.Ref, annotate bool) error {
 		}
 		after.Annotations[IntentAnnotation] = strings.Join(texts, ",")
 	}
-	patch := client.MergeFromWithOptions(t.before, client.MergeFromWithOptimisticLock{})
-	if err := t.client.Patch(ctx, after, patch, kustomizeManager); err != nil {
+	if err := kube.PatchMetadata(ctx, t.client, t.before, after, string(kustomizeManager)); err != nil {
 		return fmt.Errorf("add finalizer: %w", err)
 	}
-	after.ManagedFields = nil // as in the cache
 	t.obj.ObjectMeta, t.before, t.entry.written = *after.ObjectMeta.DeepCopy(), after, after
 	return nil
 }

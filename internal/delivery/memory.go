@@ -89,6 +89,8 @@ type entry struct {
 	drifted bool
 	// news are the changes that no event tells of yet.
 	news []string
+	// recordAt is when a revision that changed nothing is recorded at the latest; zero: there is none.
+	recordAt time.Time
 	// unanswered is how often in a row an attempt failed because the API server gave no answer.
 	unanswered int
 	// ignore is spec.ignore of the generation ignoring.
@@ -139,6 +141,13 @@ type memory struct {
 	refs    map[types.NamespacedName][]kube.Ref
 	// lacking are those whose last attempt failed because the cluster doesn't serve a kind.
 	lacking map[types.NamespacedName]struct{}
+}
+
+// len is how many Kustomizations are known.
+func (m *memory) len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.entries)
 }
 
 func newMemory() *memory {

@@ -25,6 +25,7 @@ func (t *task) succeed(ctx context.Context, news bool) (ctrl.Result, error) {
 	t.memory.lack(t.key(), false)
 	t.entry.blocked, t.entry.unanswered = false, 0
 	p.failed, p.revision, p.artifact = false, t.in.artifact.Revision, t.in.artifact.Digest
+	t.entry.recordAt = time.Time{}
 
 	status := &t.obj.Status
 	recovered := !apimeta.IsStatusConditionTrue(status.Conditions, meta.ReadyCondition)

@@ -173,6 +173,16 @@ func TestPatchStatus(t *testing.T) {
 	if manager != "gotk-test" {
 		t.Errorf("field manager %q", manager)
 	}
+	without := after.DeepCopy()
+	without.Status.Conditions = nil
+	for _, what := range []string{"what is there", "what is gone already"} {
+		if err := kube.PatchStatus(t.Context(), c, after, without.DeepCopy(), "gotk-test"); err != nil {
+			t.Errorf("remove %s: %v", what, err)
+		}
+	}
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(ns), &live); err != nil || len(live.Status.Conditions) != 0 || live.Status.Phase == "" {
+		t.Errorf("want the conditions gone and the phase left: %v, %+v", err, live.Status)
+	}
 	stranger := after.DeepCopy()
 	stranger.UID = "another"
 	stranger.Status.Conditions = nil

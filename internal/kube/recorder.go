@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,9 +31,12 @@ const (
 	rememberEvents = 4096
 	// pendingEvents bounds what waits to be written. When an API server is away for long, further events are dropped.
 	pendingEvents = 4096
-	// eventRate and eventBurst bound how many are written in a second: those of a thousand objects that change at once come a little later
-	// than the changes, rather than slow them down.
-	eventRate, eventBurst = 20, 20
+	// pausePerWrite is how long the recorder rests after a write, in times what that took, between shortestPause and longestPause: an API
+	// server that is busy with a thousand objects that change at once takes long, and hears of the events when that is over. Who has
+	// written nothing for a while doesn't wait.
+	pausePerWrite = 10
+	shortestPause = 50 * time.Millisecond
+	longestPause  = 2 * time.Second
 	// maxEventMessage is in bytes; the list of changes of a large set is cut there.
 	maxEventMessage = 8 << 10
 	// writeTimeout bounds each write, and all that is left to write at the end.
@@ -187,16 +189,34 @@ func identity(e *corev1.Event) string {
 // Start writes what is recorded until the context ends, and then what is left, for at most ten seconds.
 func (r *Recorder) Start(ctx context.Context) error {
 	writing := context.WithoutCancel(ctx) // an event that was taken from the queue is written
-	limit := rate.NewLimiter(eventRate, eventBurst)
 	for {
 		select {
 		case e := <-r.queue:
-			_ = limit.Wait(ctx) // cut short, it is written all the same
+			began := time.Now()
 			r.write(writing, e)
+			pause(ctx, pauseAfter(time.Since(began), len(r.queue)))
 		case <-ctx.Done():
 			r.drain(writing)
 			return nil
 		}
+	}
+}
+
+// pauseAfter is how long to rest after a write that took so long, when so many events wait. Before some would have to be dropped, there
+// is no rest.
+func pauseAfter(took time.Duration, waiting int) time.Duration {
+	if waiting > pendingEvents/2 {
+		return 0
+	}
+	return min(max(took*pausePerWrite, shortestPause), longestPause)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

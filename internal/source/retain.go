@@ -5,13 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Retain is the garbage collection: snapshots that are not named, by a digest
 // that Get knows, go with every blob, alias and mirror that only they needed. What was handed out within the grace
 // period stays. A Snapshot that went reads as ErrDamaged.
 func (s *Store) Retain(digests ...string) error {
-	s.gc.Lock()
+	s.lockToRemove()
 	defer s.gc.Unlock()
 	keep := s.kept(digests)
 	removed, err := s.dropSnapshots(keep)
@@ -32,6 +33,26 @@ func (s *Store) Retain(digests ...string) error {
 	}
 	// Last, because it also writes: on a full disk that works again now.
 	return errors.Join(err, s.dropMirrors(keep))
+}
+
+const (
+	// yieldFor is how long removing lets go first what is being added, and yieldEach how often it looks whether it may.
+	yieldFor  = 30 * time.Second
+	yieldEach = 20 * time.Millisecond
+)
+
+// lockToRemove takes gc. A lock that is waited for holds up everybody who comes later: one large checkout would then stop all others, so
+// that is the last resort.
+func (s *Store) lockToRemove() {
+	again := time.NewTicker(yieldEach)
+	defer again.Stop()
+	for range yieldFor / yieldEach {
+		if s.gc.TryLock() {
+			return
+		}
+		<-again.C
+	}
+	s.gc.Lock()
 }
 
 func (s *Store) kept(digests []string) map[string]bool {
@@ -66,15 +87,27 @@ func (s *Store) dropSnapshots(keep map[string]bool) (removed bool, err error) {
 		if keep[digest] {
 			continue
 		}
+		if s.wanted(digest) {
+			keep[digest] = true
+			continue
+		}
 		if err := os.RemoveAll(filepath.Join(s.dir, "snapshots", f.Name())); err != nil {
 			return removed, storageError(err)
 		}
 		removed = true
-		s.mu.Lock()
-		delete(s.trees, digest)
-		s.mu.Unlock()
 	}
 	return removed, nil
+}
+
+// wanted tells whether a snapshot was handed out while it was decided what to remove. If not, it is forgotten.
+func (s *Store) wanted(digest string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, ok := s.touched[digest]; ok && s.now().Sub(at) < s.grace {
+		return true
+	}
+	delete(s.trees, digest)
+	return false
 }
 
 // dropBlobs removes blobs that no kept snapshot lists. A manifest that can't be

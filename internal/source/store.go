@@ -78,12 +78,27 @@ func NewStore(dir string, opts ...Option) (*Store, error) {
 // back. The revision is the one under which the content was first seen; see
 // Snapshot.At.
 func (s *Store) Get(digest string) (*Snapshot, bool) {
+	if snap, ok := s.checked(digest); ok {
+		return snap, true
+	}
 	s.gc.RLock()
 	defer s.gc.RUnlock()
 	if snap, ok := s.get(digest); ok {
 		return snap, true
 	}
 	return s.getArchived(digest)
+}
+
+// checked returns what is known to be whole, however long others hold gc. Having been touched keeps it from being removed.
+func (s *Store) checked(digest string) (*Snapshot, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.trees[digest]
+	if t == nil || !t.checked {
+		return nil, false
+	}
+	s.touched[digest] = s.now()
+	return &Snapshot{store: s, tree: t, revision: t.revision, commit: t.commit}, true
 }
 
 // get is called with gc held shared. It knows a snapshot's own digest only.

@@ -23,7 +23,8 @@ func (t *task[T]) follow(ctx context.Context) (ctrl.Result, error) {
 	default:
 		t.poll.failures = 0
 		t.stored(ctx, end.got.snapshot)
-		return ctrl.Result{}, t.collect(ctx)
+		t.collector.soon()
+		return ctrl.Result{}, nil
 	}
 	if snapshot, ok := t.store.Get(artifact.Digest); ok {
 		t.poll.failures = 0

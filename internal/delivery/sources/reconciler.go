@@ -41,7 +41,8 @@ func (r *reconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 			r.polls.forget(req.NamespacedName)
 			r.opts.Telemetry.Forget(r.measured(req.NamespacedName))
 			r.flights.take(req.NamespacedName)
-			return ctrl.Result{}, r.collect(ctx)
+			r.collector.soon()
+			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, err
 	}

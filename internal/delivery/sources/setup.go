@@ -2,7 +2,6 @@ package sources
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -61,6 +60,8 @@ type shared struct {
 	gates  *gates
 	opts   Options
 
+	collector collector
+
 	mu    sync.Mutex
 	kinds []Kind // those that are served
 }
@@ -73,10 +74,12 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, opts Options) *Sources {
 	if opts.Clock == nil {
 		opts.Clock = clock.RealClock{}
 	}
-	return &Sources{shared: &shared{
+	s := &shared{
 		ctx: ctx, mgr: mgr, client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: opts.Events, store: opts.Store,
 		gates: newGates(opts.PerNamespace), opts: opts,
-	}}
+	}
+	s.collector.ctx, s.collector.free = ctx, s.free
+	return &Sources{shared: s}
 }
 
 // Serve registers the reconciler of a kind that the cluster knows, before or after mgr was started.
@@ -90,8 +93,11 @@ func (s *Sources) Serve(kind Kind) error {
 	return nil
 }
 
-// Wait returns when no fetch is under way any more, after the context of SetUp has ended.
-func (s *Sources) Wait() { s.shared.gates.wait() }
+// Wait returns when no fetch and no collection is under way any more, after the context of SetUp has ended.
+func (s *Sources) Wait() {
+	s.shared.gates.wait()
+	s.shared.collector.work.Wait()
+}
 
 // New returns an empty object of a kind; false if the kind isn't served.
 func (s *Sources) New(kind string) (Object, bool) {
@@ -135,22 +141,6 @@ func (s *shared) kind(name string) Kind {
 		if k.Name() == name {
 			return k
 		}
-	}
-	return nil
-}
-
-// collect frees what no source of any kind has as its artifact.
-func (s *shared) collect(ctx context.Context) error {
-	var keep []string
-	for _, k := range s.served() {
-		digests, err := k.artifacts(ctx)
-		if err != nil {
-			return err
-		}
-		keep = append(keep, digests...)
-	}
-	if err := s.store.Retain(keep...); err != nil {
-		return fmt.Errorf("free what no source needs: %w", err)
 	}
 	return nil
 }

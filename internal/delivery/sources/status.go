@@ -48,7 +48,8 @@ func (t *task[T]) succeed(ctx context.Context, got fetched[T]) error {
 		return nil
 	}
 	t.event("NewArtifact", message, false)
-	return t.collect(ctx)
+	t.collector.soon()
+	return nil
 }
 
 // describe puts what was fetched in the form that every consumer of Flux's sources understands.
@@ -74,7 +75,7 @@ func (t *task[T]) fail(ctx context.Context, err error, reached bool) (ctrl.Resul
 	}
 	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason, "Trying again")
 	t.remove(meta.StalledCondition)
-	t.storage(ctx, reason, message)
+	t.storage(reason, message)
 	if fresh {
 		t.event(reason, message, true)
 	}
@@ -88,15 +89,13 @@ func (t *task[T]) fail(ctx context.Context, err error, reached bool) (ctrl.Resul
 }
 
 // storage says that the agent's own disk is what fails, if it is, and frees what can be freed.
-func (t *task[T]) storage(ctx context.Context, reason, message string) {
+func (t *task[T]) storage(reason, message string) {
 	if reason != source.ReasonStorageOperationFailed {
 		t.remove(sourcev1.StorageOperationFailedCondition)
 		return
 	}
 	t.condition(sourcev1.StorageOperationFailedCondition, metav1.ConditionTrue, reason, message)
-	if err := t.collect(ctx); err != nil {
-		t.log.Error(err, "Free space in the store")
-	}
+	t.collector.soon()
 }
 
 // stall records that only a change of the spec helps.
