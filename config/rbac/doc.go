@@ -44,8 +44,8 @@ package rbac
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Whether Flux's controllers work in the cluster: while they do, the agent leaves all objects alone. Their leases are in whatever namespace
-// Flux was installed into.
+// Whether Flux's controllers work in the cluster: while they do, the agent leaves all objects alone. Their leases count in the namespaces
+// of --flux-namespace only; elsewhere they are told of.
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,resourceNames=kustomize-controller-leader-election;source-controller-leader-election,verbs=get;list;watch
 
 // One replica leads; the others wait for its lease. The lease lives in the agent's own namespace.

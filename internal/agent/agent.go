@@ -48,6 +48,8 @@ type Options struct {
 	Namespaces []string
 	// Selector limits the sources and Kustomizations that the agent takes care of.
 	Selector labels.Selector
+	// FluxNamespaces are where Flux's controllers may run, for which the agent stands aside. None: flux-system.
+	FluxNamespaces []string
 
 	// MetricsAddress, HealthAddress, ArtifactAddress are where the agent listens; nothing or "0" for not at all. ProfileAddress is for
 	// Go's profiles, which tell a lot: loopback is meant.

@@ -20,7 +20,7 @@ func standAside(mgr manager.Manager, opts Options) (*aside.Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare to look for Flux's controllers: %w", err)
 	}
-	gate := aside.New(client, opts.Log.WithName("aside"), metrics.Registry)
+	gate := aside.New(client, opts.FluxNamespaces, opts.Log.WithName("aside"), metrics.Registry)
 	if err := mgr.Add(leading(gate.Run)); err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}

@@ -62,6 +62,8 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	flags.StringVar(&f.DataDir, "data-dir", "", "folder for what was fetched (default: slipway/agent in the user's cache folder)")
 	flags.BoolVar(&f.allNamespaces, "watch-all-namespaces", true, "take care of all namespaces, not only the one of --namespace")
 	flags.StringVar(&f.selector, "watch-label-selector", "", "take care only of sources and Kustomizations with these labels, such as sharding.fluxcd.io/key=a")
+	flags.StringSliceVar(&f.FluxNamespaces, "flux-namespace", []string{"flux-system"},
+		"where Flux may run: while its controllers hold their leases there, the agent leaves all objects alone; repeat it for several")
 	flags.StringVar(&f.ArtifactAddress, "artifact-address", "0", "address that artifacts can be downloaded from, such as :9090; 0 for none")
 	flags.StringVar(&f.Advertise, "storage-adv-address", "http://localhost:9090", "base URL of the artifacts in the status of sources")
 	flags.StringVar(&f.ReceiverAddress, "receiver-address", "0", "address that the webhooks of Receivers are sent to, such as :9292; 0 for none")

@@ -3,6 +3,7 @@ package aside_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -69,7 +70,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) startAgent(change ...func(*agent.Options)) {
 	w.Helper()
-	opts := agent.Options{DataDir: w.TempDir(), Namespaces: []string{w.Namespace}, Log: funcr.New(func(_, args string) {
+	opts := agent.Options{DataDir: w.TempDir(), Namespaces: []string{w.Namespace}, FluxNamespaces: []string{w.Namespace}, Log: funcr.New(func(_, args string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.said = append(w.said, args)
@@ -213,6 +214,16 @@ func TestALeaseRunsOut(t *testing.T) {
 	w.startAgent()
 	w.deliver("1", nil)
 	w.until("it is delivered when the lease has run out", func() bool { return w.value() == "1" })
+}
+
+// TestATenantsLeaseStopsNobody has somebody with the role "edit" in a namespace of his own write a Lease with the name of Flux's, for ever.
+func TestATenantsLeaseStopsNobody(t *testing.T) {
+	w := newWorld(t)
+	w.flux("kustomize-controller", math.MaxInt32*time.Second)
+	w.startAgent(func(o *agent.Options) { o.FluxNamespaces = nil })
+	w.deliver("1", nil)
+	w.until("it is delivered nevertheless", func() bool { return w.value() == "1" })
+	w.hears("--flux-namespace") // should Flux be there indeed
 }
 
 func TestASelectorSaysWhoseObjectsAre(t *testing.T) {

@@ -29,19 +29,27 @@ const unknown = "it is not yet known whether Flux's controllers work in this clu
 
 const leaseSuffix = "-leader-election"
 
+// defaultNamespace is where Flux's own installer puts its controllers.
+const defaultNamespace = "flux-system"
+
 const (
 	// defaultDuration is how long a Lease counts that doesn't say it.
 	defaultDuration = 35 * time.Second
+	// maxDuration is how long one counts at most after it was seen to be renewed. Flux renews its leases every 5 s.
+	maxDuration = time.Minute
+	// maxElsewhere bounds the leases outside of Flux's namespaces that are told of.
+	maxElsewhere = 10
 	// again is the pause before leases are asked for again that could not be watched.
 	again = 5 * time.Second
 )
 
 // Gate is closed while a controller of Flux works. Make it with New.
 type Gate struct {
-	client typedcoordinationv1.CoordinationV1Interface
-	log    logr.Logger
-	clock  clock.WithTicker
-	gauge  *prometheus.GaugeVec
+	client     typedcoordinationv1.CoordinationV1Interface
+	namespaces []string
+	log        logr.Logger
+	clock      clock.WithTicker
+	gauge      *prometheus.GaugeVec
 
 	mu sync.Mutex
 	// known: every controller's leases have been listed once, or may not be.
@@ -49,6 +57,8 @@ type Gate struct {
 	held  map[lease]holder
 	said  string
 	opens []func()
+	// elsewhere are leases of Flux's names in namespaces where it isn't heeded, which have been told of.
+	elsewhere map[types.NamespacedName]bool
 }
 
 // lease is one Lease of a controller.
@@ -57,21 +67,28 @@ type lease struct {
 	at         types.NamespacedName
 }
 
-// holder is who holds a Lease, and until when if it isn't renewed.
+// holder is who holds a Lease, since when, and until when if it isn't renewed.
 type holder struct {
-	name  string
-	until time.Time
+	name           string
+	renewed, until time.Time
 }
 
-// New returns a gate that Run keeps up to date. The metric slipway_standing_aside is put into registry.
-func New(client typedcoordinationv1.CoordinationV1Interface, log logr.Logger, registry prometheus.Registerer) *Gate {
+// New returns a gate that Run keeps up to date. Only leases in namespaces count (none given: flux-system): in a namespace of their own most
+// may write leases of any name. The metric slipway_standing_aside is put into registry.
+func New(client typedcoordinationv1.CoordinationV1Interface, namespaces []string, log logr.Logger, registry prometheus.Registerer) *Gate {
+	if len(namespaces) == 0 {
+		namespaces = []string{defaultNamespace}
+	}
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "slipway_standing_aside",
 		Help: "1 while the agent leaves all objects alone because this controller of Flux works in the cluster.",
 	}, []string{"controller"})
 	// Another agent in this process has registered it: the two are told apart by nobody.
 	_ = registry.Register(gauge)
-	return &Gate{client: client, log: log, clock: clock.RealClock{}, gauge: gauge, said: unknown, known: map[string]bool{}, held: map[lease]holder{}}
+	return &Gate{
+		client: client, namespaces: namespaces, log: log, clock: clock.RealClock{}, gauge: gauge, said: unknown,
+		known: map[string]bool{}, held: map[lease]holder{}, elsewhere: map[types.NamespacedName]bool{},
+	}
 }
 
 // Closed tells whether nothing may be reconciled now. A nil gate is always open.
@@ -179,7 +196,9 @@ func (g *Gate) once(ctx context.Context, controller string) error {
 		return err
 	}
 	g.mu.Lock()
-	maps.DeleteFunc(g.held, func(l lease, _ holder) bool { return l.controller == controller })
+	maps.DeleteFunc(g.held, func(l lease, _ holder) bool {
+		return l.controller == controller && !slices.ContainsFunc(list.Items, func(there coordinationv1.Lease) bool { return leaseOf(controller, &there) == l })
+	})
 	for i := range list.Items {
 		g.take(controller, &list.Items[i], false)
 	}
@@ -241,13 +260,31 @@ func (g *Gate) take(controller string, l *coordinationv1.Lease, now bool) {
 		delete(g.held, key)
 		return
 	}
+	if !slices.Contains(g.namespaces, l.Namespace) {
+		g.notice(key)
+		return
+	}
+	renewed, who := l.Spec.RenewTime.Time, *l.Spec.HolderIdentity
+	if was, ok := g.held[key]; ok && was.name == who && was.renewed.Equal(renewed) {
+		return // listed again, or changed otherwise
+	}
 	lasts := defaultDuration
 	if l.Spec.LeaseDurationSeconds != nil {
 		lasts = time.Duration(*l.Spec.LeaseDurationSeconds) * time.Second
 	}
-	from := l.Spec.RenewTime.Time
-	if now {
-		from = g.clock.Now()
+	from, latest := renewed, g.clock.Now()
+	if now || from.After(latest) {
+		from = latest
 	}
-	g.held[key] = holder{name: *l.Spec.HolderIdentity, until: from.Add(lasts)}
+	g.held[key] = holder{name: who, renewed: renewed, until: from.Add(min(lasts, maxDuration))}
+}
+
+// notice tells of a Lease with the name of Flux's that does not count, once. It needs g.mu held.
+func (g *Gate) notice(l lease) {
+	if g.elsewhere[l.at] || len(g.elsewhere) == maxElsewhere {
+		return
+	}
+	g.elsewhere[l.at] = true
+	g.log.Info("Not standing aside for a Lease with the name of Flux's: it is in a namespace where Flux isn't expected. If Flux does run there, "+
+		"name the namespace with --flux-namespace", "lease", l.at.String(), "expected", g.namespaces)
 }
