@@ -27,6 +27,8 @@ type Auth struct {
 	proxy       *url.URL
 	// id is a hash of all that went into it: requests share logins and connections only if it is equal.
 	id string
+	// way is a hash of what decides who answers in the registry's name, certificates and proxy: requests share content only if it is equal.
+	way string
 }
 
 // login is one entry of a Docker configuration.
@@ -67,7 +69,7 @@ func AuthFromSecrets(s Secrets) (Auth, error) {
 			return Auth{}, authFailed("spec.proxySecretRef", err)
 		}
 	}
-	a.id = s.id()
+	a.id, a.way = s.id(), Secrets{Cert: s.Cert, Proxy: s.Proxy}.id()
 	return a, nil
 }
 

@@ -50,7 +50,7 @@ type Client struct {
 	connections *connections
 	turns       *turns
 
-	proofs   *memo[bool]              // manifests that were shown to somebody, by repository, credentials and digest
+	proofs   *memo[bool]              // manifests that were shown to somebody, by place, credentials and digest
 	verdicts *memo[signature.Verdict] // signatures that were good, by verifier, repository and digest
 	pulled   *memo[artifact]          // what the manifest said, by fetch.key
 }
@@ -134,7 +134,16 @@ func (f *fetch) key(t target) string {
 	if f.copies() {
 		rules = "copy"
 	}
-	return strings.Join([]string{"oci", f.repo.Name(), t.digest.String(), f.layer.MediaType, rules, fmt.Sprint(f.limits)}, "\x00")
+	return strings.Join([]string{"oci", f.place(), t.digest.String(), f.layer.MediaType, rules, fmt.Sprint(f.limits)}, "\x00")
+}
+
+// place names the repository by the way that leads there. Somebody's own proxy, or whoever answers where nobody vouches for the
+// registry, could claim to have a digest that the real registry has, and get what was pulled from there.
+func (f *fetch) place() string {
+	if f.auth.way == "" && !f.insecure {
+		return f.repo.Name()
+	}
+	return fmt.Sprintf("%s %s %t", f.repo.Name(), f.auth.way, f.insecure)
 }
 
 func (f *fetch) copies() bool { return f.layer.Operation == sourcev1.OCILayerCopy }

@@ -84,7 +84,7 @@ func (f *fetch) resolve(ctx context.Context) (target, error) {
 
 // admit has the registry show a pinned manifest to these credentials, once: it can't change afterwards.
 func (f *fetch) admit(ctx context.Context, digest v1.Hash) error {
-	proof := strings.Join([]string{f.repo.Name(), f.auth.id, digest.String()}, "\x00")
+	proof := strings.Join([]string{f.place(), f.auth.id, digest.String()}, "\x00")
 	if f.proven(proof) {
 		return nil
 	}
