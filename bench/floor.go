@@ -95,7 +95,7 @@ func (a *arena) settle(ctx context.Context) {
 	for range 120 {
 		before := cpu(a.plane.PID(control.APIServer)) + cpu(a.plane.PID(control.ControllerManager))
 		pause(ctx, 500*time.Millisecond)
-		if cpu(a.plane.PID(control.APIServer))+cpu(a.plane.PID(control.ControllerManager))-before <= 60*time.Millisecond {
+		if cpu(a.plane.PID(control.APIServer))+cpu(a.plane.PID(control.ControllerManager))-before <= 30*time.Millisecond {
 			quiet++
 		} else {
 			quiet = 0
