@@ -130,6 +130,9 @@ func (a *arena) relevant(ctx context.Context, e engine, r *running, repo *gitser
 	w := a.measure(ctx, "relevant commit", o.n, e, r)
 	var all []time.Duration
 	for k := range o.commits {
+		if k >= fewestCommits && time.Since(w.began) > longestCommits {
+			break
+		}
 		i := rand.IntN(o.n) //nolint:gosec // any one
 		text := manifests()["deployment.yaml"]
 		began := time.Now()
@@ -149,8 +152,15 @@ func (a *arena) relevant(ctx context.Context, e engine, r *running, repo *gitser
 	}
 	out, err := w.end(0)
 	out.timed(all)
+	out.Note = fmt.Sprintf("%d commits", len(all))
 	return out, err
 }
+
+// Where each commit takes minutes until all have followed, a few must do.
+const (
+	fewestCommits  = 3
+	longestCommits = 5 * time.Minute
+)
 
 // drift: a Deployment's replicas are changed by hand, until they are back. An engine that polls would be waited for until its interval:
 // it is given half a minute for the first, and left at that.

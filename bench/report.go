@@ -44,6 +44,7 @@ func (r *report) markdown() string {
 		fmt.Fprintf(&out, "| %s | %d | %s | %.1f | %s | %.2f | %.2f | %d%s | %s | %s | %s |\n", one.Scenario, one.N, one.Engine, one.Seconds, r.times(one),
 			one.EngineCPU, one.ServerCPU, one.total(), parenthesis(one.verbs()), number(one.PeakMiB), latency(one), one.Note)
 	}
+	out.WriteString(r.verdict())
 	return out.String()
 }
 
