@@ -76,7 +76,8 @@ func (t *task[T]) fetch(ctx context.Context, revision string) (fetched[T], error
 	return got, err
 }
 
-// restore brings back the artifact of a suspended source that the store has lost: what was delivered stays deliverable.
+// restore brings back the artifact of a suspended source that the store has lost: what was delivered stays deliverable, and others can
+// download it from the replica that leads.
 func (t *task[T]) restore(ctx context.Context) error {
 	artifact, key := *t.artifact, t.key()
 	if artifact == nil || t.flights.busy(key) {
@@ -87,10 +88,12 @@ func (t *task[T]) restore(ctx context.Context) error {
 			return fmt.Errorf("fetch revision %s of the suspended source again: %w", artifact.Revision, end.err)
 		}
 		t.stored(ctx, end.got.snapshot)
-		return nil
+		t.readdress()
+		return t.write(ctx)
 	}
-	if _, ok := t.store.Get(artifact.Digest); ok {
-		return nil
+	if !t.missing() {
+		t.readdress()
+		return t.write(ctx)
 	}
 	t.flights.start(key, func(ctx context.Context) *landed[T] {
 		got, err := t.measuredFetch(ctx, artifact.Revision)

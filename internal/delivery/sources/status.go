@@ -26,6 +26,7 @@ func (t *task[T]) succeed(ctx context.Context, got fetched[T]) error {
 	if moved {
 		*t.artifact = t.describe(got)
 	}
+	t.readdress()
 	message := fmt.Sprintf("stored artifact for revision '%s'", snapshot.Revision())
 	t.condition(meta.ReadyCondition, metav1.ConditionTrue, meta.SucceededReason, message)
 	t.condition(sourcev1.ArtifactInStorageCondition, metav1.ConditionTrue, meta.SucceededReason, message)
@@ -52,12 +53,27 @@ func (t *task[T]) succeed(ctx context.Context, got fetched[T]) error {
 	return nil
 }
 
+// readdress has the status say where this replica serves the artifact, if it has it: the one that led before may be gone.
+func (t *task[T]) readdress() {
+	artifact := *t.artifact
+	if artifact == nil || t.missing() {
+		return
+	}
+	artifact.Path, artifact.URL = t.address(artifact.Digest)
+}
+
+// address is where this replica serves a digest as the artifact of the source: the path below Options.Advertise, and the whole URL.
+func (t *task[T]) address(digest string) (file, url string) {
+	file = source.ArtifactPath(t.kind, t.obj.GetNamespace(), t.obj.GetName(), digest)
+	return file, strings.TrimSuffix(t.opts.Advertise, "/") + "/" + file
+}
+
 // describe puts what was fetched in the form that every consumer of Flux's sources understands.
 func (t *task[T]) describe(got fetched[T]) *meta.Artifact {
-	file := source.ArtifactPath(t.kind, t.obj.GetNamespace(), t.obj.GetName(), got.snapshot.Digest())
+	file, url := t.address(got.snapshot.Digest())
 	size := got.snapshot.Size()
 	return &meta.Artifact{
-		Path: file, URL: strings.TrimSuffix(t.opts.Advertise, "/") + "/" + file,
+		Path: file, URL: url,
 		Revision: got.snapshot.Revision(), Digest: got.snapshot.Digest(), Size: &size,
 		LastUpdateTime: metav1.NewTime(t.opts.Clock.Now()), Metadata: got.metadata,
 	}
@@ -76,6 +92,7 @@ func (t *task[T]) fail(ctx context.Context, err error, reached bool) (ctrl.Resul
 	t.condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason, "Trying again")
 	t.remove(meta.StalledCondition)
 	t.storage(reason, message)
+	t.readdress()
 	if fresh {
 		t.event(reason, message, true)
 	}
