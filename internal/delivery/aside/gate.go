@@ -253,7 +253,7 @@ func leaseOf(controller string, l *coordinationv1.Lease) lease {
 	return lease{controller: controller, at: types.NamespacedName{Namespace: l.Namespace, Name: l.Name}}
 }
 
-// take notes who holds a Lease. One that was renewed just now, before our eyes, counts from now on: clocks differ. It needs g.mu held.
+// take notes who holds a Lease. One that is seen to have been renewed counts from now on: clocks differ, and are set. It needs g.mu held.
 func (g *Gate) take(controller string, l *coordinationv1.Lease, now bool) {
 	key := leaseOf(controller, l)
 	if l.Spec.HolderIdentity == nil || *l.Spec.HolderIdentity == "" || l.Spec.RenewTime == nil {
@@ -265,7 +265,8 @@ func (g *Gate) take(controller string, l *coordinationv1.Lease, now bool) {
 		return
 	}
 	renewed, who := l.Spec.RenewTime.Time, *l.Spec.HolderIdentity
-	if was, ok := g.held[key]; ok && was.name == who && was.renewed.Equal(renewed) {
+	was, known := g.held[key]
+	if known && was.name == who && was.renewed.Equal(renewed) {
 		return // listed again, or changed otherwise
 	}
 	lasts := defaultDuration
@@ -273,7 +274,7 @@ func (g *Gate) take(controller string, l *coordinationv1.Lease, now bool) {
 		lasts = time.Duration(*l.Spec.LeaseDurationSeconds) * time.Second
 	}
 	from, latest := renewed, g.clock.Now()
-	if now || from.After(latest) {
+	if now || known || from.After(latest) { // known: it was renewed while nobody watched
 		from = latest
 	}
 	g.held[key] = holder{name: who, renewed: renewed, until: from.Add(min(lasts, maxDuration))}
