@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/slipway-dev/slipway/internal/delivery/aside"
 	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
@@ -26,10 +28,23 @@ func words(text string) []string {
 	return out
 }
 
+// registerer takes the descriptions of what is registered.
+type registerer struct {
+	prometheus.Registerer
+
+	descs chan<- *prometheus.Desc
+}
+
+func (r registerer) Register(c prometheus.Collector) error {
+	c.Describe(r.descs)
+	return nil
+}
+
 // described are the agent's own metrics with their labels.
 func described() map[string][]string {
 	descs := make(chan *prometheus.Desc, 100)
 	telemetry.New().Describe(descs)
+	aside.New(nil, logr.Discard(), registerer{descs: descs})
 	close(descs)
 	parts := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 	out := map[string][]string{}

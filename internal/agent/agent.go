@@ -190,6 +190,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	if err != nil {
 		return fmt.Errorf("open the store in %s: %w", opts.DataDir, err)
 	}
+	tel.Observe(storeOf(store))
 	core, err := typedcorev1.NewForConfig(mgr.GetConfig())
 	if err != nil {
 		return fmt.Errorf("prepare events: %w", err)

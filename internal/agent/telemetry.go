@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
@@ -27,6 +28,14 @@ func (o Options) show(tel *telemetry.Telemetry) (func(), error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return hide, nil
+}
+
+// storeOf tells what the store takes.
+func storeOf(store *source.Store) telemetry.Facts {
+	return func(s *telemetry.Scrape) {
+		u := store.Usage()
+		s.Store(u.Stored, u.Free, u.Capacity)
+	}
 }
 
 // flushTimeout bounds the sending of the last spans.

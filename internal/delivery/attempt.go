@@ -57,6 +57,7 @@ func (t *task) attempt(ctx context.Context) (ctrl.Result, error) {
 		t.event(reasonContested, fmt.Sprintf("%s was put back %d times in a row: something else keeps changing it, and it is put back less and less often now. "+
 			"Its managedFields name who; leave the field out of the source, or stop the other one", ref.Subject(), contestRounds), true)
 	}
+	t.countContested(ctx)
 	if earlier != nil && (before == nil || !before.like(next)) {
 		earlier = nil
 	}

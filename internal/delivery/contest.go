@@ -48,6 +48,21 @@ func (c *contest) restored(changes []apply.Change, now time.Time) (begun []kube.
 	return begun
 }
 
+// ongoing tells how many objects are contested, and until when they count as that if nobody changes them again.
+func (c contest) ongoing(now time.Time) (objects int, until time.Time) {
+	for _, r := range c {
+		end := r.at.Add(contestWindow + truce(r.count))
+		if r.count < contestRounds || now.After(end) {
+			continue
+		}
+		objects++
+		if end.After(until) {
+			until = end
+		}
+	}
+	return objects, until
+}
+
 // until is when ref may be put back again; the zero time: now.
 func (c contest) until(ref kube.Ref) time.Time {
 	r, ok := c[ref.Unversioned()]

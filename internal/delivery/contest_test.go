@@ -21,6 +21,9 @@ func TestContestSpacesRoundsOut(t *testing.T) {
 	if begun := c.restored(drift, now); len(begun) != 1 || begun[0] != ref {
 		t.Fatalf("round %d begins the pauses, got %v", contestRounds, begun)
 	}
+	if n, until := c.ongoing(now); n != 1 || !until.After(c.until(ref)) {
+		t.Errorf("%d objects are contested until %s, want 1 until some time after it may be put back", n, until)
+	}
 	last := time.Duration(0)
 	for range 20 {
 		pause := c.until(ref).Sub(now)
@@ -37,6 +40,9 @@ func TestContestSpacesRoundsOut(t *testing.T) {
 	}
 	if c.restored(drift, now.Add(time.Hour)); !c.until(ref).IsZero() {
 		t.Error("a quiet hour ends the contest")
+	}
+	if n, _ := c.ongoing(now.Add(time.Hour)); n != 0 {
+		t.Errorf("%d objects are contested, want none after a quiet hour", n)
 	}
 	if !c.until(kube.Ref{Kind: "ConfigMap", Name: "other"}).IsZero() {
 		t.Error("an object that was not put back is held up")

@@ -94,6 +94,20 @@ func found(changes []apply.Change) int {
 	return n
 }
 
+// countContested tells how many objects others keep changing back.
+func (t *task) countContested(ctx context.Context) {
+	if len(t.entry.contest) > 0 {
+		telemetry.From(ctx).Contested(t.entry.contest.ongoing(t.opts.Clock.Now()))
+	}
+}
+
+// delivered times a revision that the object is ready with for the first time.
+func (t *task) delivered(ctx context.Context) {
+	source := sourceKey(t.obj)
+	telemetry.From(ctx).Delivered(telemetry.Object{Kind: t.obj.Spec.SourceRef.Kind, Namespace: source.Namespace, Name: source.Name},
+		t.in.artifact.Revision, t.obj.CreationTimestamp.Time)
+}
+
 // resources tells the state of all Kustomizations.
 func (r *KustomizationReconciler) resources(s *telemetry.Scrape) {
 	var all kustomizev1.KustomizationList

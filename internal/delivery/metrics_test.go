@@ -73,10 +73,18 @@ func TestMetricsTellWhatHappenedToAnObject(t *testing.T) {
 		`slipway_api_requests_total{code="200",verb="watch"}`:                      1,
 		`slipway_watches{state="open"}`:                                            1,
 		`slipway_watched_objects{}`:                                                2,
+		`slipway_fetched_bytes_total{kind="GitRepository"}`:                        100,
+		`slipway_delivery_duration_seconds{kind="Kustomization"}_count`:            1,
+		`slipway_store_bytes{}`:                                                    100,
+		`slipway_store_free_bytes{}`:                                               1,
+		`slipway_store_capacity_bytes{}`:                                           1,
 	} {
 		if got[series] < least {
 			t.Errorf("%s is %v, want at least %v", series, got[series], least)
 		}
+	}
+	if waited, ok := got[`slipway_queue_oldest_seconds{kind="Kustomization"}`]; !ok || waited > patience.Seconds() {
+		t.Errorf("an object waits for a worker for %v s (told: %v)", waited, ok)
 	}
 	if t.Failed() {
 		t.Fatalf("all series: %v", got)
@@ -100,6 +108,9 @@ func TestMetricsTellWhatHappenedToAnObject(t *testing.T) {
 	}, &got)
 	if n := got["slipway_sweep_found_total{}"]; n != 0 {
 		t.Errorf("slipway_sweep_found_total is %v: there was no sweep", n)
+	}
+	if n := got[`slipway_delivery_duration_seconds{kind="Kustomization"}_count`]; n != 2 {
+		t.Errorf("%v deliveries were timed, want one for each of two revisions", n)
 	}
 
 	if err := w.client.Delete(w.Context(), k); err != nil {

@@ -28,6 +28,7 @@ func (t *task) succeed(ctx context.Context, news bool) (ctrl.Result, error) {
 	t.entry.recordAt = time.Time{}
 
 	status := &t.obj.Status
+	moved := status.LastAppliedRevision != p.revision
 	recovered := !apimeta.IsStatusConditionTrue(status.Conditions, meta.ReadyCondition)
 	status.LastAppliedRevision, status.LastAttemptedRevision = p.revision, p.revision
 	status.LastAppliedOriginRevision = t.originRevision()
@@ -43,7 +44,11 @@ func (t *task) succeed(ctx context.Context, news bool) (ctrl.Result, error) {
 		}
 		t.event(meta.ReconciliationSucceededReason, fmt.Sprintf("Reconciliation finished in %s, revision %s%s", t.took(), p.revision, changes), false)
 	}
-	return t.end(ctx)
+	result, err := t.end(ctx)
+	if err == nil && moved {
+		t.delivered(ctx)
+	}
+	return result, err
 }
 
 // fail records why the cluster does not match the source's revision. What ran before goes on running.

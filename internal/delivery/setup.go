@@ -81,7 +81,7 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 		WatchesRawSource(r.queue.Source()).
 		WatchesRawSource(opts.Aside.Source(mgr.GetClient(), &kustomizev1.KustomizationList{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrent}).
-		Build(opts.Aside.Reconciler(tel.Reconciler(kind, r)))
+		Build(tel.Reconciler(kind, opts.Aside.Reconciler(r)))
 	if err != nil {
 		return nil, fmt.Errorf("set up the Kustomization controller: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // ArtifactRequest is what the status of an object says of the archive that another controller made.
@@ -101,7 +103,7 @@ func (a *Artifacts) download(ctx context.Context, address *url.URL, digest strin
 	if response.StatusCode != http.StatusOK {
 		return nil, failf(ReasonDownloadFailed, "%s answers %d %s: check the controller that made the artifact", address.Redacted(), response.StatusCode, http.StatusText(response.StatusCode))
 	}
-	received, err := a.store.Receive(ctx, response.Body, digest, limits)
+	received, err := a.store.Receive(ctx, telemetry.Receiving(ctx, response.Body), digest, limits)
 	if err != nil {
 		return nil, err
 	}

@@ -94,6 +94,7 @@ func (s *Store) writeFile(name string, content []byte) (err error) {
 	if err = os.Rename(tmp.Name(), name); err != nil {
 		return storageError(err)
 	}
+	s.usage.changed.Store(true)
 	return nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // maxTransports bounds the kept connection pools; one per different TLS material and proxy.
@@ -115,13 +117,14 @@ func (t *meteredTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		io.Reader
 		io.Closer
 	}{nil, resp.Body}
+	sent := telemetry.Receiving(req.Context(), resp.Body)
 	switch {
 	case resp.StatusCode >= http.StatusBadRequest:
-		body.Reader = io.LimitReader(resp.Body, maxErrorBodyBytes)
+		body.Reader = io.LimitReader(sent, maxErrorBodyBytes)
 	case strings.HasSuffix(req.URL.Path, "/info/refs"):
-		body.Reader = &meter{r: resp.Body, left: maxAdvertisedBytes, err: refsLimit()}
+		body.Reader = &meter{r: sent, left: maxAdvertisedBytes, err: refsLimit()}
 	default:
-		body.Reader = &meter{r: resp.Body, left: t.limits.MaxPackBytes, err: packLimit(t.limits)}
+		body.Reader = &meter{r: sent, left: t.limits.MaxPackBytes, err: packLimit(t.limits)}
 	}
 	resp.Body = body
 	return resp, nil

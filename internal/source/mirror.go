@@ -234,6 +234,7 @@ func (m *mirror) addPack(s *Store, p *pack) error {
 	if err := os.Rename(p.file, name+".pack"); err != nil {
 		return storageError(err)
 	}
+	s.usage.changed.Store(true)
 	return nil
 }
 

@@ -95,6 +95,7 @@ func (s *Store) dropSnapshots(keep map[string]bool) (removed bool, err error) {
 			return removed, storageError(err)
 		}
 		removed = true
+		s.usage.changed.Store(true)
 	}
 	return removed, nil
 }
@@ -190,5 +191,6 @@ func (s *Store) dropMirror(key string) error {
 		return nil
 	}
 	delete(s.mirrors, key)
+	s.usage.changed.Store(true)
 	return os.RemoveAll(m.dir)
 }

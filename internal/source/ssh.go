@@ -15,6 +15,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // sshSession runs git-upload-pack on a server. It reads no configuration of the
@@ -47,7 +49,7 @@ func openSSH(ctx context.Context, rem *remote, a Auth, p Proxy, lim Limits) (*ss
 		return nil, cmp.Or(ctx.Err(), err)
 	}
 	s := &sshSession{client: client, limits: lim, stop: stop, stderr: &headBuffer{}}
-	if err := s.start(rem); err != nil {
+	if err := s.start(ctx, rem); err != nil {
 		s.close()
 		return nil, cmp.Or(ctx.Err(), err)
 	}
@@ -79,7 +81,7 @@ func handshake(conn net.Conn, address string, rem *remote, a Auth) (*ssh.Client,
 	return ssh.NewClient(c, channels, requests), nil
 }
 
-func (s *sshSession) start(rem *remote) (err error) {
+func (s *sshSession) start(ctx context.Context, rem *remote) (err error) {
 	if s.run, err = s.client.NewSession(); err != nil {
 		return err
 	}
@@ -90,7 +92,7 @@ func (s *sshSession) start(rem *remote) (err error) {
 	if err != nil {
 		return err
 	}
-	s.out = &meter{r: out, left: maxAdvertisedBytes, err: refsLimit()}
+	s.out = &meter{r: telemetry.Receiving(ctx, out), left: maxAdvertisedBytes, err: refsLimit()}
 	s.run.Stderr = s.stderr
 	return s.run.Start("git-upload-pack " + shellQuote(rem.path))
 }

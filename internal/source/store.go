@@ -22,6 +22,8 @@ type Store struct {
 	// gc is held shared while content is added, exclusively while it is removed.
 	gc sync.RWMutex
 
+	usage usage
+
 	mu      sync.Mutex
 	trees   map[string]*storedTree // by digest, those that were asked for
 	touched map[string]time.Time   // by digest, when it was last handed out

@@ -22,8 +22,9 @@ func (t *Telemetry) Observe(facts ...Facts) {
 
 // descriptions are the series that are made while somebody scrapes.
 type descriptions struct {
-	reconcile, phase, queue, requests, found, corrected, managed *prometheus.Desc
-	resource, watches, watched, remotes                          *prometheus.Desc
+	reconcile, phase, queue, requests, found, corrected, contested, managed *prometheus.Desc
+	resource, oldest, watches, watched, remotes                             *prometheus.Desc
+	store, free, capacity                                                   *prometheus.Desc
 }
 
 func describe() descriptions {
@@ -40,12 +41,17 @@ func describe() descriptions {
 		requests:  object("slipway_object_api_requests_total", "Requests to API servers for an object."),
 		found:     object("slipway_object_drift_found_total", "Objects applied by this one that were found changed or deleted by others."),
 		corrected: object("slipway_object_drift_corrected_total", "Objects applied by this one that were put back."),
+		contested: object("slipway_object_contested_objects", "Objects applied by this one that others keep changing back. Without a series there are none."),
 		managed:   object("slipway_object_managed_objects", "Objects in the inventory."),
 		resource: desc(nameResource, "The state of an object, in labels.", "customresource_group", "customresource_version", "customresource_kind",
 			"exported_namespace", "name", "ready", "reason", "suspended", "revision", "source_name"),
-		watches: desc("slipway_watches", "Watches of applied objects that are wanted, and whether they are on.", "state"),
-		watched: desc("slipway_watched_objects", "Applied objects that are watched."),
-		remotes: desc("slipway_remote_clusters", "Remote clusters in use, and whether they answer.", "state"),
+		oldest:   desc("slipway_queue_oldest_seconds", "For how long the object has waited for a worker that has waited longest.", "kind"),
+		watches:  desc("slipway_watches", "Watches of applied objects that are wanted, and whether they are on.", "state"),
+		watched:  desc("slipway_watched_objects", "Applied objects that are watched."),
+		remotes:  desc("slipway_remote_clusters", "Remote clusters in use, and whether they answer.", "state"),
+		store:    desc("slipway_store_bytes", "Size of the files that are kept of sources. It is looked up again at most once a minute."),
+		free:     desc("slipway_store_free_bytes", "Space that is left where the store is."),
+		capacity: desc("slipway_store_capacity_bytes", "Space that there is where the store is, whoever uses it."),
 	}
 }
 
@@ -56,7 +62,8 @@ func (t *Telemetry) Describe(out chan<- *prometheus.Desc) {
 	}
 	d := describe()
 	for _, desc := range []*prometheus.Desc{
-		d.reconcile, d.phase, d.queue, d.requests, d.found, d.corrected, d.managed, d.resource, d.watches, d.watched, d.remotes,
+		d.reconcile, d.phase, d.queue, d.requests, d.found, d.corrected, d.contested, d.managed, d.resource,
+		d.oldest, d.watches, d.watched, d.remotes, d.store, d.free, d.capacity,
 	} {
 		out <- desc
 	}
@@ -71,8 +78,13 @@ func (t *Telemetry) Collect(out chan<- prometheus.Metric) {
 	objects, facts := maps.Clone(t.objects), t.facts
 	t.mu.RUnlock()
 	s := &Scrape{out: out, desc: describe()}
+	oldest, now := map[string]time.Duration{}, time.Now()
 	for o, a := range objects {
-		s.account(o, a)
+		s.account(o, a, now)
+		oldest[o.Kind] = max(oldest[o.Kind], a.waited(now))
+	}
+	for kind, waited := range oldest {
+		s.gauge(s.desc.oldest, waited.Seconds(), kind)
 	}
 	for _, read := range facts {
 		read(s)
@@ -90,7 +102,7 @@ func (s *Scrape) gauge(desc *prometheus.Desc, value float64, labels ...string) {
 }
 
 // account tells what was counted for an object. What never happened to it has no series.
-func (s *Scrape) account(o Object, a *account) {
+func (s *Scrape) account(o Object, a *account, now time.Time) {
 	counter := func(desc *prometheus.Desc, value float64, more ...string) {
 		if value != 0 {
 			s.out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, value, append([]string{o.Kind, o.Namespace, o.Name}, more...)...)
@@ -103,6 +115,9 @@ func (s *Scrape) account(o Object, a *account) {
 	counter(s.desc.requests, float64(a.requests.Load()))
 	counter(s.desc.found, float64(a.found.Load()))
 	counter(s.desc.corrected, float64(a.corrected.Load()))
+	if n := a.contested.Load(); n > 0 && now.UnixNano() < a.contestedUntil.Load() {
+		s.gauge(s.desc.contested, float64(n), o.Kind, o.Namespace, o.Name)
+	}
 	for i, phase := range phases {
 		counter(s.desc.phase, inSeconds(a.phaseNanos[i].Load()), string(phase))
 	}
@@ -151,4 +166,13 @@ func (s *Scrape) Watches(open, failing, objects int) {
 func (s *Scrape) Remotes(up, down int) {
 	s.gauge(s.desc.remotes, float64(up), "up")
 	s.gauge(s.desc.remotes, float64(down), "down")
+}
+
+// Store tells how large the store is, and how much space there is and is left where it is, in bytes. Below 0: that isn't known.
+func (s *Scrape) Store(size, free, capacity int64) {
+	for desc, value := range map[*prometheus.Desc]int64{s.desc.store: size, s.desc.free: free, s.desc.capacity: capacity} {
+		if value >= 0 {
+			s.gauge(desc, float64(value))
+		}
+	}
 }

@@ -18,6 +18,8 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	builds   *prometheus.CounterVec
 	fetches  *prometheus.CounterVec
+	received *prometheus.CounterVec
+	delivery *prometheus.HistogramVec
 	sweeps   prometheus.Counter
 	found    prometheus.Counter
 }
@@ -42,7 +44,12 @@ func newMetrics() *metrics {
 		requests: counter("slipway_api_requests_total", "Requests to API servers, by the verb that RBAC knows them by.", "verb", "code"),
 		builds:   counter("slipway_builds_total", "Builds that were made, skipped because no file that they read had changed, or failed.", "result"),
 		fetches:  counter("slipway_fetches_total", "Fetches of sources, by what came of them.", "kind", "result"),
-		sweeps:   prometheus.NewCounter(prometheus.CounterOpts{Name: "slipway_sweeps_total", Help: "How often everything was applied again as a safety net."}),
+		received: counter("slipway_fetched_bytes_total", "Bytes that servers of sources sent.", "kind"),
+		delivery: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "slipway_delivery_duration_seconds", Buckets: seconds(),
+			Help: "How long it took from the begin of the fetch that saw a new revision until the object was ready with it.",
+		}, []string{"kind"}),
+		sweeps: prometheus.NewCounter(prometheus.CounterOpts{Name: "slipway_sweeps_total", Help: "How often everything was applied again as a safety net."}),
 		found: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "slipway_sweep_found_total", Help: "Objects that a sweep found changed and no watch had told of. Anything but 0 is a bug.",
 		}),
@@ -50,5 +57,5 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.phase, m.queue, m.wakeups, m.requests, m.builds, m.fetches, m.sweeps, m.found}
+	return []prometheus.Collector{m.phase, m.queue, m.wakeups, m.requests, m.builds, m.fetches, m.received, m.delivery, m.sweeps, m.found}
 }

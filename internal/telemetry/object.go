@@ -41,8 +41,10 @@ type account struct {
 	queueNanos       atomic.Int64
 	requests         atomic.Int64
 	found, corrected atomic.Int64
-	phaseRuns        [len(phases)]atomic.Int64
-	phaseNanos       [len(phases)]atomic.Int64
+	// contested is how many objects are contested, contestedUntil the time (Unix, nanoseconds) at which that is over unless it is said again.
+	contested, contestedUntil atomic.Int64
+	phaseRuns                 [len(phases)]atomic.Int64
+	phaseNanos                [len(phases)]atomic.Int64
 
 	mu sync.Mutex
 	// since is when the object was first woken after it was last looked at, and why; zero: it was not.
@@ -50,6 +52,9 @@ type account struct {
 	cause Cause
 	// due is when the clock was to wake it.
 	due time.Time
+	// revision is the last one that was fetched, fetched is when the fetch began that saw it first. They are for sources.
+	revision string
+	fetched  time.Time
 }
 
 // Cause is why an object is looked at.
@@ -103,4 +108,33 @@ func (a *account) again(at time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.due = at
+}
+
+// waited is for how long the object has waited for a worker; 0: it does not wait.
+func (a *account) waited(now time.Time) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.since.IsZero() {
+		return 0
+	}
+	return max(now.Sub(a.since), 0)
+}
+
+// brought notes the revision that a fetch saw which began at the given time.
+func (a *account) brought(revision string, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.revision != revision {
+		a.revision, a.fetched = revision, at
+	}
+}
+
+// seen tells when the fetch began that first saw a revision; the zero time: that isn't known, or there is a newer one.
+func (a *account) seen(revision string) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.revision != revision {
+		return time.Time{}
+	}
+	return a.fetched
 }

@@ -76,6 +76,15 @@ func (r *Run) Drift(found, corrected int) {
 	r.account.corrected.Add(int64(corrected))
 }
 
+// Contested tells how many objects others keep changing back, and until when that counts unless it is told again.
+func (r *Run) Contested(objects int, until time.Time) {
+	if r == nil {
+		return
+	}
+	r.account.contested.Store(int64(objects))
+	r.account.contestedUntil.Store(until.UnixNano())
+}
+
 // Sweep counts a sweep, and the objects that only it found changed.
 func (r *Run) Sweep(found int) {
 	if r == nil {

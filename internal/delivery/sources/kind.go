@@ -62,7 +62,7 @@ func (r *reconciler[T]) setUp(s *shared) error {
 	if f, ok := any(r.driver).(follower); ok {
 		b = b.Watches(r.driver.object(), handler.EnqueueRequestsFromMapFunc(r.follow(f)), ctrlbuilder.WithPredicates(wake.ArtifactMoved()))
 	}
-	if err := b.Complete(s.opts.Aside.Reconciler(s.opts.Telemetry.Reconciler(r.kind, r))); err != nil {
+	if err := b.Complete(s.opts.Telemetry.Reconciler(r.kind, s.opts.Aside.Reconciler(r))); err != nil {
 		return fmt.Errorf("set up the %s controller: %w", r.kind, err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/lru"
 
 	"github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 const (
@@ -89,6 +90,7 @@ func (m metered) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	body := telemetry.Receiving(req.Context(), resp.Body)
 	limit := int64(-1)
 	switch {
 	case resp.StatusCode >= http.StatusMultipleChoices:
@@ -97,10 +99,11 @@ func (m metered) RoundTrip(req *http.Request) (*http.Response, error) {
 		limit = maxPage
 	}
 	if limit >= 0 {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, limit), resp.Body}
+		body = io.LimitReader(body, limit)
 	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, resp.Body}
 	return resp, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
 // maxConnections bounds the kept logins and connection pools. Who is put out logs in again.
@@ -135,6 +136,10 @@ func (g *guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{telemetry.Receiving(req.Context(), resp.Body), resp.Body}
 	if req.Context().Value(blobKey{}) == nil {
 		resp.Body = &bounded{ReadCloser: resp.Body, left: maxAnswer}
 	}
