@@ -44,7 +44,7 @@ func (r registerer) Register(c prometheus.Collector) error {
 func described() map[string][]string {
 	descs := make(chan *prometheus.Desc, 100)
 	telemetry.New().Describe(descs)
-	aside.New(nil, logr.Discard(), registerer{descs: descs})
+	aside.New(nil, nil, logr.Discard(), registerer{descs: descs})
 	close(descs)
 	parts := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 	out := map[string][]string{}
