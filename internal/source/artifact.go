@@ -81,8 +81,11 @@ func (a *Artifacts) Fetch(ctx context.Context, req ArtifactRequest) (*Snapshot, 
 		return nil, failf(ReasonURLInvalid, "status.artifact.url is no http:// or https:// address: have its controller correct it")
 	}
 	limits := req.Limits.withDefaults()
-	snap, err := a.flights.do(ctx, fmt.Sprint(req.URL, "\x00", req.Digest, "\x00", limits), func(ctx context.Context) (*Snapshot, error) {
-		return a.download(ctx, address, req.Digest, limits)
+	// A digest stands for the same content at any time, so it doesn't matter when the server is asked.
+	anyTime := time.Time{}
+	snap, err := a.flights.do(ctx, fmt.Sprint(req.URL, "\x00", req.Digest, "\x00", limits), anyTime, func(ctx context.Context) (*Snapshot, time.Time, error) {
+		snap, err := a.download(ctx, address, req.Digest, limits)
+		return snap, anyTime, err
 	})
 	if err != nil {
 		return nil, downloadError(err, address)

@@ -26,11 +26,11 @@ type answer struct {
 // What is remembered is bounded by the references, which is what takes memory; 20,000 take about three megabytes.
 const maxAnsweredRefs = 20_000
 
-func (a *answers) get(key string, since time.Time) (*advertised, bool) {
+func (a *answers) get(key string, since time.Time) (answer, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	known, ok := a.byKey[key]
-	return known.adv, ok && !known.asked.Before(since)
+	return known, ok && !known.asked.Before(since)
 }
 
 func (a *answers) put(key string, adv *advertised, asked time.Time) {
@@ -64,19 +64,17 @@ func (a *answers) remove(key string) {
 // ask returns the references that these credentials may see, as they were at GitRequest.Since or later, and a session to fetch with. Of
 // those who ask the same at the same time one does, and the others wait for its answer. The mirror stands for the URL and the way there.
 func (f *fetch) ask(ctx context.Context, m *mirror) (session, *advertised, error) {
-	key, since := m.dir+"\x00"+f.auth.id, f.since
-	if since.IsZero() {
-		since = f.answers.now()
-	}
+	key := m.dir + "\x00" + f.auth.id
 	end, err := f.turns.take(ctx, "ask\x00"+key)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer end()
-	if adv, ok := f.answers.get(key, since); ok {
-		return &laterSession{fetch: f, key: key}, adv, nil
+	if known, ok := f.answers.get(key, f.since); ok {
+		f.asked = known.asked
+		return &laterSession{fetch: f, key: key}, known.adv, nil
 	}
-	asked := f.answers.now()
+	f.asked = f.answers.now()
 	s, err := f.open(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -86,7 +84,7 @@ func (f *fetch) ask(ctx context.Context, m *mirror) (session, *advertised, error
 		s.close()
 		return nil, nil, err
 	}
-	f.answers.put(key, adv, asked)
+	f.answers.put(key, adv, f.asked)
 	return s, adv, nil
 }
 

@@ -94,6 +94,53 @@ func TestAnswersAreNotSharedAcrossCredentials(t *testing.T) {
 	}
 }
 
+// TestRunThatAskedTooEarly: a push comes while a run is under way that has its answer already. Whoever is told of the push wants to know
+// what is there now, and must not be content with what that run finds.
+func TestRunThatAskedTooEarly(t *testing.T) {
+	r := newRepo(t)
+	first := r.commitFile("a.yaml", "1")
+	s := serve(t, r)
+	cloning, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.intercept(func(_ http.ResponseWriter, req *http.Request) bool {
+		if strings.HasSuffix(req.URL.Path, "/git-upload-pack") {
+			once.Do(func() { close(cloning); <-goOn })
+		}
+		return false
+	})
+	g, _ := newGit(t)
+	results := make(chan string, 4)
+	start := func(since time.Time) {
+		go func() {
+			snap, err := g.Fetch(t.Context(), source.GitRequest{URL: s.repoURL(), Ref: branch("main"), Since: since}, "")
+			if err != nil {
+				results <- err.Error()
+				return
+			}
+			results <- snap.Revision()
+		}()
+	}
+	start(time.Now())
+	<-cloning
+	second := r.commitFile("a.yaml", "2")
+	told := time.Now()
+	for range 2 {
+		start(told)
+	}
+	start(time.Time{})
+	close(goOn)
+	got := map[string]int{}
+	for range 4 {
+		got[<-results]++
+	}
+	if got["main@sha1:"+first] != 1 || got["main@sha1:"+second] != 3 {
+		t.Errorf("the one that asked before the push has %s, the three after it %s; got %v", first, second, got)
+	}
+	if asked, fetched := s.asked.Load(), s.fetched.Load(); asked > 5 || fetched != 2 {
+		t.Errorf("%d questions and %d fetches", asked, fetched)
+	}
+}
+
 // TestAnswerThatIsOutdated: what an old answer names may be gone from the server; then the server is asked anew.
 func TestAnswerThatIsOutdated(t *testing.T) {
 	r := newRepo(t)

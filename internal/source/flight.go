@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // flights lets equal requests share one run. A run lasts as long as anybody
@@ -12,45 +13,57 @@ type flights struct {
 	byKey map[string]*flight
 }
 
+// runner does what a flight is for. asked is when the server said what the run is about, or a time before that.
+type runner func(context.Context) (snap *Snapshot, asked time.Time, err error)
+
 type flight struct {
 	done    chan struct{}
 	cancel  context.CancelFunc
 	waiters int
 	snap    *Snapshot
+	asked   time.Time
 	err     error
 }
 
-func (f *flights) do(ctx context.Context, key string, run func(context.Context) (*Snapshot, error)) (*Snapshot, error) {
-	fl := f.join(ctx, key, run)
-	select {
-	case <-fl.done:
-		return fl.snap, fl.err
-	case <-ctx.Done():
+// do returns what a run under key found that asked at since or later. Of one that is under way only its end shows when it asked: if that
+// was too early, as when somebody pushed meanwhile, it is waited for all the same, because what it brings needn't be brought again.
+func (f *flights) do(ctx context.Context, key string, since time.Time, run runner) (*Snapshot, error) {
+	for {
+		fl, own := f.join(ctx, key, run)
+		select {
+		case <-fl.done:
+			if own || !fl.asked.Before(since) {
+				return fl.snap, fl.err
+			}
+			continue
+		case <-ctx.Done():
+		}
+		if f.leave(key, fl) {
+			<-fl.done
+		}
+		return nil, ctx.Err()
 	}
-	if f.leave(key, fl) {
-		<-fl.done
-	}
-	return nil, ctx.Err()
 }
 
-func (f *flights) join(ctx context.Context, key string, run func(context.Context) (*Snapshot, error)) *flight {
+// join returns the run that is under way, or begins one of the caller's own.
+func (f *flights) join(ctx context.Context, key string, run runner) (fl *flight, own bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl, ok := f.byKey[key]; ok {
 		fl.waiters++
-		return fl
+		return fl, false
 	}
 	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	fl := &flight{done: make(chan struct{}), cancel: cancel, waiters: 1}
+	fl = &flight{done: make(chan struct{}), cancel: cancel, waiters: 1}
 	f.byKey[key] = fl
 	go func() {
 		defer close(fl.done)
 		defer cancel()
 		defer f.remove(key, fl)
 		defer guard(&fl.err)
-		fl.snap, fl.err = run(runCtx)
+		fl.snap, fl.asked, fl.err = run(runCtx)
 	}()
-	return fl
+	return fl, true
 }
 
 func (f *flights) remove(key string, fl *flight) {

@@ -93,7 +93,7 @@ func (g *Git) Close() { g.transports.close() }
 // The server is asked for its references, unless req.Since allows an answer
 // that these credentials got before, and for nothing else when the revision's
 // tree is in the store. Equal requests at the same time share
-// one run. The timeout is ctx's. Errors are *[Error]; snapshots that were
+// one run, unless it asked before req.Since. The timeout is ctx's. Errors are *[Error]; snapshots that were
 // handed out before stay readable whatever happens.
 func (g *Git) Fetch(ctx context.Context, req GitRequest, previous string) (*Snapshot, error) {
 	rem, err := parseURL(req.URL, g.allowFile)
@@ -117,9 +117,12 @@ func (g *Git) Fetch(ctx context.Context, req GitRequest, previous string) (*Snap
 	if err := f.checkVerification(); err != nil {
 		return nil, err
 	}
+	if f.since.IsZero() {
+		f.since = g.answers.now()
+	}
 	f.rules = f.rulesKey()
 	key := strings.Join([]string{f.mirrorKey(), f.auth.id, sel.key(), f.rules, fmt.Sprint(f.limits), f.verification.key()}, "\x00")
-	snap, err := g.flights.do(ctx, key, f.run)
+	snap, err := g.flights.do(ctx, key, f.since, f.fly)
 	if err != nil {
 		return nil, f.classify(err)
 	}
@@ -156,6 +159,7 @@ type fetch struct {
 	limits   Limits
 	previous string
 	since    time.Time
+	asked    time.Time // when the server said what the run goes by
 
 	verification *Verification
 	recurse      bool
@@ -182,6 +186,13 @@ func (f *fetch) proof(t target) string {
 // attempts is how often a run starts over: when the mirror turns out damaged,
 // or when a revision was pushed away between the question and the fetch.
 const attempts = 3
+
+// fly is run for those who share it.
+func (f *fetch) fly(ctx context.Context) (*Snapshot, time.Time, error) {
+	f.asked = f.answers.now()
+	snap, err := f.run(ctx)
+	return snap, f.asked, err
+}
 
 func (f *fetch) run(ctx context.Context) (*Snapshot, error) {
 	m := f.store.mirror(f.mirrorKey())
@@ -210,7 +221,9 @@ func (f *fetch) run(ctx context.Context) (*Snapshot, error) {
 			renewed = true
 		case errors.Is(err, errMirror):
 			m.reset(generation)
-		case errors.Is(err, ErrDamaged), errors.Is(err, errMoved):
+		case errors.Is(err, errMoved):
+			f.since = f.answers.now() // The answer that it goes by is outdated.
+		case errors.Is(err, ErrDamaged):
 		default:
 			return nil, err
 		}

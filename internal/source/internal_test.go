@@ -18,14 +18,15 @@ func TestFlights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &flights{byKey: map[string]*flight{}}
 		runs, cancelled := 0, 0
-		run := func(ctx context.Context) (*Snapshot, error) {
+		began := time.Now()
+		run := func(ctx context.Context) (*Snapshot, time.Time, error) {
 			runs++
 			select {
 			case <-ctx.Done():
 				cancelled++
-				return nil, ctx.Err()
+				return nil, began, ctx.Err()
 			case <-time.After(time.Minute):
-				return &Snapshot{}, nil
+				return &Snapshot{}, began, nil
 			}
 		}
 		results := make(chan error, 3)
@@ -33,7 +34,7 @@ func TestFlights(t *testing.T) {
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), timeout)
 				defer cancel()
-				_, err := f.do(ctx, "key", run)
+				_, err := f.do(ctx, "key", began, run)
 				results <- err
 			}()
 		}
@@ -53,7 +54,7 @@ func TestFlights(t *testing.T) {
 		if len(f.byKey) > 0 {
 			t.Error("a run is left behind")
 		}
-		_, err := f.do(t.Context(), "key", func(context.Context) (*Snapshot, error) { panic("hostile input") })
+		_, err := f.do(t.Context(), "key", began, func(context.Context) (*Snapshot, time.Time, error) { panic("hostile input") })
 		if err == nil || !strings.Contains(err.Error(), "hostile input") {
 			t.Errorf("a panic became %v", err)
 		}
