@@ -3,15 +3,18 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
+	"github.com/slipway-dev/slipway/internal/lab/control"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/lab/process"
 )
@@ -19,6 +22,8 @@ import (
 // Agent is a process `slipway agent` that works on one cluster.
 type Agent struct {
 	spec process.Spec
+	// Webhooks is where it receives webhooks, as http://HOST:PORT; empty for an agent of a test's own, which may be told with a flag.
+	Webhooks string
 
 	mu      sync.Mutex
 	running *process.Tethered
@@ -113,14 +118,28 @@ func (f *fixtures) agent(t *testing.T, env *labtest.Env) *Agent {
 	fixture.once.Do(func() {
 		// Beside the kubeconfig, so that it goes when the cluster goes.
 		dir := filepath.Join(filepath.Dir(env.Kubeconfig), "e2e-agent")
-		if fixture.agent, fixture.err = newAgent(env, env.Kubeconfig, dir); fixture.err == nil {
-			fixture.err = fixture.agent.Start()
-		}
+		fixture.agent, fixture.err = startShared(env, dir)
 	})
 	if fixture.err != nil {
 		t.Fatalf("start the agent: %v", fixture.err)
 	}
 	return fixture.agent
+}
+
+// startShared starts an agent that serves everything that stories are about, webhooks too.
+func startShared(env *labtest.Env, dir string) (*Agent, error) {
+	const host = "127.0.0.1"
+	port, err := control.FreePort(host)
+	if err != nil {
+		return nil, err
+	}
+	address := net.JoinHostPort(host, strconv.Itoa(port))
+	agent, err := newAgent(env, env.Kubeconfig, dir, "--receiver-address", address)
+	if err != nil {
+		return nil, err
+	}
+	agent.Webhooks = "http://" + address
+	return agent, agent.Start()
 }
 
 // program builds the slipway command into dir, once per test binary.

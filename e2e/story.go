@@ -13,6 +13,7 @@ import (
 	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -103,12 +104,12 @@ func newScheme(t *testing.T) *runtime.Scheme {
 	return scheme
 }
 
-// leave takes the story's sources and Kustomizations out of the cluster, so
+// leave takes the story's objects of our kinds out of the cluster, so
 // that the agent has nothing of it to do any more.
 func (s *Story) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	for _, list := range []client.ObjectList{&kustomizev1.KustomizationList{}, &sourcev1.GitRepositoryList{}} {
+	for _, list := range ourKinds() {
 		if err := s.Client.List(ctx, list, client.InNamespace(s.Namespace)); err != nil {
 			s.T.Logf("clean up: %v", err)
 			continue
@@ -121,18 +122,22 @@ func (s *Story) leave() {
 	}
 }
 
+// ourKinds are lists of what Slipway serves, those that need others first.
+func ourKinds() []client.ObjectList {
+	return []client.ObjectList{
+		&kustomizev1.KustomizationList{}, &notificationv1.ReceiverList{}, &sourcev1.GitRepositoryList{}, &sourcev1.OCIRepositoryList{},
+		&sourcev1.BucketList{}, &sourcev1.ExternalArtifactList{},
+	}
+}
+
 func items(list client.ObjectList) []client.Object {
 	var found []client.Object
-	switch l := list.(type) {
-	case *kustomizev1.KustomizationList:
-		for i := range l.Items {
-			found = append(found, &l.Items[i])
+	_ = apimeta.EachListItem(list, func(item runtime.Object) error { // a list of ours has items
+		if obj, ok := item.(client.Object); ok {
+			found = append(found, obj)
 		}
-	case *sourcev1.GitRepositoryList:
-		for i := range l.Items {
-			found = append(found, &l.Items[i])
-		}
-	}
+		return nil
+	})
 	return found
 }
 

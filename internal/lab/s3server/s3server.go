@@ -1,5 +1,5 @@
-// Package s3server is as much of an S3 server as reading a bucket needs, in this process, for tests: listing in pages and downloads. It
-// checks no signatures, and can be told to misbehave.
+// Package s3server is as much of an S3 server as reading a bucket needs, in this process, for tests: its region, listing in pages and
+// downloads. It checks no signatures, and can be told to misbehave.
 package s3server
 
 import (
@@ -59,7 +59,7 @@ func (s *Server) Remove(key string) {
 	delete(s.objects, key)
 }
 
-// Asked returns what was asked for since it was last called, as "LIST PREFIX" and "GET KEY".
+// Asked returns what was asked for since it was last called, as "LOCATION", "LIST PREFIX" and "GET KEY".
 func (s *Server) Asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,9 +82,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key, inBucket := strings.CutPrefix(r.URL.Path, "/"+s.bucket+"/")
-	if IsList(r) {
+	location := r.URL.Query().Has("location")
+	switch {
+	case location:
+		s.asked = append(s.asked, "LOCATION")
+	case IsList(r):
 		s.asked = append(s.asked, "LIST "+r.URL.Query().Get("prefix"))
-	} else {
+	default:
 		s.asked = append(s.asked, "GET "+key)
 	}
 	content, there := s.objects[key]
@@ -92,6 +96,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.Hook != nil && s.Hook(w, r, s.objects):
 	case !inBucket:
 		Fail(w, http.StatusNotFound, "NoSuchBucket", "")
+	case location: // the first region there was has no name
+		_, _ = w.Write([]byte("<LocationConstraint/>")) // who hangs up doesn't read it
 	case IsList(r):
 		s.list(w, r)
 	case !there:
