@@ -90,36 +90,26 @@ func FluxCommands(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), path, "docgen", "--path", dir).CombinedOutput(); err != nil {
+		t.Fatalf("flux docgen: %v\n%s", err, out)
+	}
+	pages, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string // as in flux_create_source_git.md
+	for _, page := range pages {
+		all = append(all, strings.TrimSuffix(page.Name(), ".md"))
+	}
 	var found []string
-	var walk func(words []string)
-	walk = func(words []string) {
-		out, err := exec.CommandContext(t.Context(), path, append(slices.Clone(words), "--help")...).Output()
-		if err != nil {
-			t.Fatalf("flux %s --help: %v", strings.Join(words, " "), err)
-		}
-		children := commandsIn(string(out))
-		for _, child := range children {
-			walk(append(slices.Clone(words), child))
-		}
-		if len(children) == 0 {
-			found = append(found, strings.Join(words, " "))
+	for _, name := range all {
+		holdsOthers := slices.ContainsFunc(all, func(other string) bool { return strings.HasPrefix(other, name+"_") })
+		if words, ok := strings.CutPrefix(name, "flux_"); ok && !holdsOthers {
+			found = append(found, strings.ReplaceAll(words, "_", " "))
 		}
 	}
-	walk(nil)
 	return found
-}
-
-// commandsIn reads the names of the sub-commands in a help text.
-func commandsIn(help string) []string {
-	_, list, _ := strings.Cut(help, "\nAvailable Commands:\n")
-	list, _, _ = strings.Cut(list, "\n\n")
-	var names []string
-	for line := range strings.Lines(list) {
-		if words := strings.Fields(line); len(words) > 0 {
-			names = append(names, words[0])
-		}
-	}
-	return names
 }
 
 // Folder writes files into a folder of the test's own.
@@ -159,3 +149,6 @@ func (th *Thens) PrintsNot(words ...string) *Thens {
 	}
 	return th
 }
+
+// Printed is what the latest command printed.
+func (s *Story) Printed() string { return s.flux }
