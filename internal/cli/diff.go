@@ -189,9 +189,7 @@ func (a *App) diffOne(ctx context.Context, c *cluster, ks *kustomizev1.Kustomiza
 	if err != nil {
 		return found, nil, err
 	}
-	built, err := build.New().Build(ctx, build.Input{
-		Tree: build.TreeOf(from.fs), Path: from.path, Spec: ks.Spec, Vars: read.Vars, Keys: read.Keys,
-	})
+	built, err := build.New().Build(ctx, read.For(build.TreeOf(from.fs), from.path, ks.Spec))
 	if err != nil {
 		return found, nil, fmt.Errorf("build Kustomization %q: %w", ks.Name, err)
 	}

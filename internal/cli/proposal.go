@@ -286,7 +286,7 @@ func (p *proposal) build(ctx context.Context, ks *kustomizev1.Kustomization, aft
 	if err != nil {
 		return nil, err
 	}
-	built, err := build.New().Build(ctx, build.Input{Tree: build.TreeOf(from.fs), Path: ks.Spec.Path, Spec: ks.Spec, Vars: values.Vars, Keys: values.Keys})
+	built, err := build.New().Build(ctx, values.For(build.TreeOf(from.fs), ks.Spec.Path, ks.Spec))
 	if err != nil {
 		return nil, fmt.Errorf("build Kustomization %q: %w", ks.Name, err)
 	}

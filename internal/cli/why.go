@@ -135,7 +135,7 @@ func (a *App) why(ctx context.Context, c *cluster, q whyQuestion) (*whyReport, e
 		return nil, err
 	}
 	a.progressf("building %s", cmp.Or(files.path, "./"))
-	in := build.Input{Tree: build.TreeOf(files.fs), Path: files.path, Spec: ks.Spec, Vars: read.Vars, Keys: read.Keys}
+	in := read.For(build.TreeOf(files.fs), files.path, ks.Spec)
 	origin, err := provenance.Of(ctx, in, kube.RefOf(live), q.field)
 	if errors.Is(err, provenance.ErrNotBuilt) {
 		return nil, fmt.Errorf("%s was applied by Kustomization %s/%s, but %s of its source doesn't have it; 'slipway diff kustomization %s -n %s' "+

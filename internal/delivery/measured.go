@@ -24,7 +24,7 @@ func (t *task) build(ctx context.Context) (*build.Result, error) {
 	run := telemetry.From(ctx)
 	run.Input(t.in.artifact.Revision, t.in.artifact.Digest)
 	ctx, end := telemetry.Build.Begin(ctx)
-	built, err := t.builder.Build(ctx, build.Input{Tree: t.in.snapshot, Path: t.obj.Spec.Path, Spec: t.obj.Spec, Vars: t.inputs.Vars, Keys: t.inputs.Keys})
+	built, err := t.builder.Build(ctx, t.inputs.For(t.in.snapshot, t.obj.Spec.Path, t.obj.Spec))
 	if err != nil {
 		run.Built(telemetry.Failed)
 		end(err)

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/build/mask"
 	"github.com/slipway-dev/slipway/internal/build/sops"
 	"github.com/slipway-dev/slipway/internal/kube"
@@ -37,6 +38,11 @@ type Inputs struct {
 	Mask mask.Mask
 	// Digest is another one when Vars or the keys are; empty where there are none.
 	Digest string
+}
+
+// For is what a build of a tree is made of, with what was read. A path other than the spec's is one that somebody tries out.
+func (in Inputs) For(tree build.Tree, path string, spec kustomizev1.KustomizationSpec) build.Input {
+	return build.Input{Tree: tree, Path: path, Spec: spec, Vars: in.Vars, Keys: in.Keys}
 }
 
 // Refs are the objects that Read reads, each once.
