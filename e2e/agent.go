@@ -81,6 +81,26 @@ func (a *Agent) Kill() {
 	}
 }
 
+// PID is the process of the agent that runs, or 0.
+func (a *Agent) PID() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.running == nil {
+		return 0
+	}
+	return a.running.PID()
+}
+
+// Ended is closed when the agent that runs has ended by itself or by Kill; nil, which blocks for ever, where none was started.
+func (a *Agent) Ended() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.running == nil {
+		return nil
+	}
+	return a.running.Done()
+}
+
 // Log returns the end of what the agent wrote.
 func (a *Agent) Log(lines int) string { return process.Tail(a.spec.Log, lines) }
 

@@ -110,7 +110,7 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	if err != nil {
 		return err
 	}
-	if err := installed(mgr.GetRESTMapper(), opts); err != nil {
+	if err := reached(ctx, opts.Log, func() error { return installed(mgr.GetRESTMapper(), opts) }); err != nil {
 		return err
 	}
 	shown, err := opts.show(tel)

@@ -79,7 +79,9 @@ func TestClockThatIsSet(t *testing.T) {
 	revision := w.commit(map[string]string{"app/a.yaml": configMapFile("a", "1"), "web/web.yaml": deploymentFile("web", "web:1")})
 	var asked atomic.Int64
 	url := w.front(&asked)
-	seldom := w.source(func(r *sourcev1.GitRepository) { r.Spec.URL, r.Spec.Timeout = url, &metav1.Duration{Duration: 20 * time.Second} })
+	seldom := w.source(func(r *sourcev1.GitRepository) {
+		r.Spec.URL, r.Spec.Timeout = url, &metav1.Duration{Duration: 20 * time.Second}
+	})
 	app := w.kustomization("app", in("app"))
 	web := w.kustomization("web", in("web"), waiting(10*time.Minute))
 	failing := w.kustomization("failing", in("later"), func(k *kustomizev1.Kustomization) { k.Spec.RetryInterval = &metav1.Duration{Duration: time.Hour} })

@@ -6,11 +6,13 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -203,4 +205,33 @@ func TestNamesakeIsNotTakenForTheOneThatIsGone(t *testing.T) {
 		}
 		first = second
 	}
+}
+
+// TestNobodyKnocksAllTheTime counts what is asked of an API server that is away, and of the Git server, while there is a new commit to tell of.
+func TestNobodyKnocksAllTheTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
+	var asked atomic.Int64
+	url := w.front(&asked)
+	w.source(func(r *sourcev1.GitRepository) { r.Spec.URL, r.Spec.Interval = url, metav1.Duration{Duration: time.Second} })
+	ks := w.kustomization("shop")
+	w.applied(ks, first)
+
+	var knocks atomic.Int64
+	asked.Store(0)
+	w.requests.let(func(*http.Request) bool { knocks.Add(1); return true }, nil)
+	w.requests.drop()
+	second := w.commit(map[string]string{"a.yaml": configMapFile("a", "2")})
+	const away = 8 * time.Second
+	<-time.After(away)
+	w.requests.let(nil, nil)
+	if n := knocks.Load(); n == 0 || n > 120 {
+		t.Errorf("in %s the API server was asked %d times", away, n)
+	}
+	if n := asked.Load(); n == 0 || n > 2*int64(away/time.Second) {
+		t.Errorf("in %s the Git server was asked %d times, with an interval of a second", away, n)
+	}
+	w.applied(ks, second)
+	w.value("a", "2")
 }

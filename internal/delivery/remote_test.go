@@ -2,7 +2,6 @@ package delivery_test
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/url"
 	"strings"
@@ -29,12 +28,49 @@ type abroad struct {
 	way        *way
 }
 
-// way forwards TCP connections, until it is blocked.
+// way forwards TCP connections, until it is blocked or hangs.
 type way struct {
-	to  string
-	mu  sync.Mutex
-	off bool
-	all []net.Conn
+	to   string
+	mu   sync.Mutex
+	off  bool
+	all  []net.Conn
+	hung chan struct{} // closed when it hangs no more; nil: it does not
+}
+
+// hang has the way take connections and bytes and pass none on, or pass on again what it has taken.
+func (y *way) hang(on bool) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	switch {
+	case on && y.hung == nil:
+		y.hung = make(chan struct{})
+	case !on && y.hung != nil:
+		close(y.hung)
+		y.hung = nil
+	}
+}
+
+// open returns when nothing hangs.
+func (y *way) open() {
+	y.mu.Lock()
+	hung := y.hung
+	y.mu.Unlock()
+	if hung != nil {
+		<-hung
+	}
+}
+
+// pass copies from one connection to another, and waits with what comes while the way hangs.
+func (y *way) pass(to, from net.Conn) {
+	defer to.Close()
+	buffer := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(buffer)
+		y.open()
+		if _, failed := to.Write(buffer[:n]); err != nil || failed != nil {
+			return
+		}
+	}
 }
 
 func (y *way) serve(l net.Listener) {
@@ -56,8 +92,8 @@ func (y *way) serve(l net.Listener) {
 			_ = from.Close()
 			continue
 		}
-		go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
-		go func() { _, _ = io.Copy(from, to); _ = from.Close() }()
+		go y.pass(to, from)
+		go y.pass(from, to)
 	}
 }
 
@@ -105,8 +141,8 @@ func newAbroad(t *testing.T) *abroad {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
 	y := &way{to: server.Host}
+	t.Cleanup(func() { _ = l.Close(); y.hang(false) })
 	go y.serve(l)
 	cluster.Server = "https://" + l.Addr().String()
 	if err := clientcmdapi.FlattenConfig(raw); err != nil {

@@ -80,7 +80,7 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 		Watches(&kustomizev1.Kustomization{}, r.dependencyHandler()).
 		WatchesRawSource(r.queue.Source()).
 		WatchesRawSource(opts.Aside.Source(mgr.GetClient(), &kustomizev1.KustomizationList{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrent}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Concurrent, RateLimiter: wake.Retries()}).
 		Build(tel.Reconciler(kind, opts.Aside.Reconciler(r)))
 	if err != nil {
 		return nil, fmt.Errorf("set up the Kustomization controller: %w", err)

@@ -30,7 +30,9 @@ func TestArtifactsMoveToTheNewLeader(t *testing.T) {
 	ks := w.kustomization("shop")
 	w.applied(ks, revision)
 	for _, r := range []*sourcev1.GitRepository{repo, resting} {
-		until(w, r, "it is stored", func() bool { return r.Status.Artifact != nil && strings.HasPrefix(r.Status.Artifact.URL, "http://"+first) })
+		until(w, r, "it is stored", func() bool {
+			return r.Status.Artifact != nil && strings.HasPrefix(r.Status.Artifact.URL, "http://"+first)
+		})
 	}
 	update(w, resting, func(r *sourcev1.GitRepository) { r.Spec.Suspend = true })
 

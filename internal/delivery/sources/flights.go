@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -13,6 +14,7 @@ type landed[T Object] struct {
 	token      string // of the request that was pending when it began
 	got        fetched[T]
 	err        error
+	seen       time.Time // when it was first tried to record it
 }
 
 // gates admit so many fetches of a namespace at once, of all kinds together.
@@ -69,6 +71,15 @@ func (f *flights[T]) take(key types.NamespacedName) *landed[T] {
 	end := f.ended[key]
 	delete(f.ended, key)
 	return end
+}
+
+// keep has take return end once more, as it could not be recorded.
+func (f *flights[T]) keep(key types.NamespacedName, end *landed[T]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.away[key] && f.ended[key] == nil {
+		f.ended[key] = end
+	}
 }
 
 // start runs fly, when the namespace has a place free, and calls done when its end can be taken.

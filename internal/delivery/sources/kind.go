@@ -58,7 +58,7 @@ func (r *reconciler[T]) setUp(s *shared) error {
 		For(r.driver.object(), ctrlbuilder.WithPredicates(s.opts.Telemetry.Passing(r.kind, moved))).
 		WatchesRawSource(r.queue.Source()).
 		WatchesRawSource(s.opts.Aside.Source(s.mgr.GetClient(), r.driver.list())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: wake.Retries()})
 	if f, ok := any(r.driver).(follower); ok {
 		b = b.Watches(r.driver.object(), handler.EnqueueRequestsFromMapFunc(r.follow(f)), ctrlbuilder.WithPredicates(wake.ArtifactMoved()))
 	}

@@ -106,11 +106,13 @@ func (t *task[T]) step(ctx context.Context) (ctrl.Result, error) {
 	if t.flights.busy(t.key()) {
 		return ctrl.Result{}, nil // its end wakes us
 	}
-	if end := t.flights.take(t.key()); end != nil && end.generation == t.obj.GetGeneration() {
+	if end := t.flights.take(t.key()); t.current(end) {
 		t.token = end.token
+		failures := t.poll.failures
 		result, err := t.settle(ctx, end)
-		if err != nil {
-			t.poll.next = time.Time{} // what was fetched is not recorded: fetch again
+		if err != nil { // to fetch again would ask the server as often as the API server fails to answer
+			t.flights.keep(t.key(), end)
+			t.poll.failures = failures
 			return ctrl.Result{}, err
 		}
 		if asked && token != end.token || t.polls.hurried(t.key()) { // asked again meanwhile
@@ -129,4 +131,15 @@ func (t *task[T]) step(ctx context.Context) (ctrl.Result, error) {
 	}
 	t.begin(token, since)
 	return ctrl.Result{}, nil
+}
+
+// current tells whether what was fetched is still what is to be recorded: for the spec of now, and no longer ago than a poll would be.
+func (t *task[T]) current(end *landed[T]) bool {
+	if end == nil || end.generation != t.obj.GetGeneration() {
+		return false
+	}
+	if end.seen.IsZero() {
+		end.seen = t.started
+	}
+	return t.started.Sub(end.seen) < wake.Interval(t.interval)
 }

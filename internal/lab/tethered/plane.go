@@ -133,6 +133,13 @@ func (p *Plane) RunBeside(ctx context.Context, name string, command control.Comm
 	return nil
 }
 
+// Halt kills a component as a machine that fails does. Run starts it again, at the same address and with what etcd has kept.
+func (p *Plane) Halt(component string) {
+	if c := p.components[component]; c != nil {
+		c.Stop()
+	}
+}
+
 // PID is the process of a component, or 0.
 func (p *Plane) PID(component string) int {
 	if c := p.components[component]; c != nil {
