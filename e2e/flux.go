@@ -49,7 +49,7 @@ func (f *fluxCLI) find() (string, error) {
 func (w *Whens) Flux(args ...string) *Whens {
 	w.T.Helper()
 	if err := w.runFlux(args); err != nil {
-		w.T.Fatalf("flux %s: %v\n%s", strings.Join(args, " "), err, w.flux)
+		w.T.Fatalf("flux %s: %v\n%s", strings.Join(args, " "), err, w.printed)
 	}
 	return w.done()
 }
@@ -60,7 +60,7 @@ func (w *Whens) FluxFails(args ...string) *Whens {
 	w.T.Helper()
 	var exit *exec.ExitError
 	if err := w.runFlux(args); !errors.As(err, &exit) || !exit.Exited() {
-		w.T.Fatalf("flux %s: want that it fails, got %v\n%s", strings.Join(args, " "), err, w.flux)
+		w.T.Fatalf("flux %s: want that it fails, got %v\n%s", strings.Join(args, " "), err, w.printed)
 	}
 	return w.done()
 }
@@ -71,14 +71,28 @@ func (w *Whens) runFlux(args []string) error {
 	if err != nil {
 		w.T.Fatal(err)
 	}
+	return w.run(path, args)
+}
+
+// Slipway runs our own command in the story's namespace, as Flux does the
+// other one.
+func (w *Whens) Slipway(args ...string) *Whens {
+	w.T.Helper()
+	if err := w.run(w.Agent.spec.Program, args); err != nil {
+		w.T.Fatalf("slipway %s: %v\n%s", strings.Join(args, " "), err, w.printed)
+	}
+	return w.done()
+}
+
+func (w *Whens) run(path string, args []string) error {
 	ctx, cancel := context.WithTimeout(w.T.Context(), patience)
 	defer cancel()
-	args = append(args, "--kubeconfig", w.Env.Kubeconfig)
+	args = append(slices.Clone(args), "--kubeconfig", w.Env.Kubeconfig)
 	if !slices.Contains(args, "--namespace") {
 		args = append(args, "--namespace", w.Namespace)
 	}
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
-	w.flux = string(out)
+	w.printed = string(out)
 	return err
 }
 
@@ -132,8 +146,8 @@ func (s *Story) Folder(files Files) string {
 func (th *Thens) Prints(words ...string) *Thens {
 	th.T.Helper()
 	for _, word := range words {
-		if !strings.Contains(th.flux, word) {
-			th.T.Fatalf("no %q in:\n%s", word, th.flux)
+		if !strings.Contains(th.printed, word) {
+			th.T.Fatalf("no %q in:\n%s", word, th.printed)
 		}
 	}
 	return th
@@ -143,12 +157,12 @@ func (th *Thens) Prints(words ...string) *Thens {
 func (th *Thens) PrintsNot(words ...string) *Thens {
 	th.T.Helper()
 	for _, word := range words {
-		if strings.Contains(th.flux, word) {
-			th.T.Fatalf("%q is in:\n%s", word, th.flux)
+		if strings.Contains(th.printed, word) {
+			th.T.Fatalf("%q is in:\n%s", word, th.printed)
 		}
 	}
 	return th
 }
 
 // Printed is what the latest command printed.
-func (s *Story) Printed() string { return s.flux }
+func (s *Story) Printed() string { return s.printed }

@@ -45,7 +45,8 @@ type Story struct {
 	uids  map[string]uidRecord // see Remember
 	last  string               // repository that was named last
 	acted time.Time            // when the latest action was done
-	flux  string               // output of the latest flux command
+	// printed is the output of the latest command.
+	printed string
 	// registry takes images, on clusters with a node.
 	registry string
 }

@@ -72,6 +72,19 @@ KIND is what 'slipway get' takes.`,
 
 // manifestOf writes an object as its author would.
 func manifestOf(obj client.Object, scheme *runtime.Scheme) ([]byte, error) {
+	written, err := authored(obj, scheme)
+	if err != nil {
+		return nil, err
+	}
+	text, err := yaml.Marshal(written.Object)
+	if err != nil {
+		return nil, fmt.Errorf("export %s %s: %w", written.GetKind(), obj.GetName(), err)
+	}
+	return text, nil
+}
+
+// authored is what of an object its author has written.
+func authored(obj client.Object, scheme *runtime.Scheme) (*unstructured.Unstructured, error) {
 	gvk, err := apiutil.GVKForObject(obj, scheme)
 	if err != nil {
 		return nil, fmt.Errorf("export %s: %w", obj.GetName(), err)
@@ -86,11 +99,7 @@ func manifestOf(obj client.Object, scheme *runtime.Scheme) ([]byte, error) {
 	written.SetNamespace(obj.GetNamespace())
 	written.SetLabels(without(obj.GetLabels(), observe.LabelName, observe.LabelNamespace))
 	written.SetAnnotations(without(obj.GetAnnotations(), meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, corev1.LastAppliedConfigAnnotation, delivery.IntentAnnotation))
-	text, err := yaml.Marshal(written.Object)
-	if err != nil {
-		return nil, fmt.Errorf("export %s %s: %w", gvk.Kind, obj.GetName(), err)
-	}
-	return text, nil
+	return written, nil
 }
 
 // without is pairs but for some keys; nil where none is left.

@@ -62,14 +62,14 @@ type outcome struct {
 }
 
 // judge reads obj's status by Flux's rules: the request is answered when the status repeats it, and over when Ready is True, or
-// False with nothing of it still going on.
+// False with nothing of it still going on. Without a request, what is asked for is the spec.
 func judge(k kind, obj delivered, request string) outcome {
 	var (
 		conditions  = obj.GetConditions()
 		ready       = apimeta.FindStatusCondition(conditions, meta.ReadyCondition)
 		reconciling = apimeta.FindStatusCondition(conditions, meta.ReconcilingCondition)
 	)
-	if ready == nil || k.handled(obj) != request || ready.ObservedGeneration < obj.GetGeneration() {
+	if ready == nil || request != "" && k.handled(obj) != request || ready.ObservedGeneration < obj.GetGeneration() {
 		return outcome{}
 	}
 	now := outcome{answered: true, message: ready.Message}

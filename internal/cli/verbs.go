@@ -15,6 +15,7 @@ func verbs() []Verb {
 		newResume,
 		newEvents,
 		newExport,
+		newCreate,
 		newLogs,
 		newInstall,
 		newUninstall,

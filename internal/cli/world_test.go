@@ -10,6 +10,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -171,6 +172,34 @@ func kustomization(name, from string) *kustomizev1.Kustomization {
 // request that isn't answered yet, in the steps that reply returns.
 func (w *world) answering(k kind, reply func(delivered) []metav1.Condition) {
 	w.t.Helper()
+	w.controlling(k, func(ctx context.Context, obj delivered) {
+		request, asked := meta.ReconcileAnnotationValue(obj.GetAnnotations())
+		if !asked || request == k.handled(obj) {
+			return
+		}
+		for _, step := range reply(obj) {
+			step.ObservedGeneration = obj.GetGeneration()
+			w.answer(ctx, obj, request, step)
+		}
+	})
+}
+
+// noticing plays a controller that answers each new spec, without a request.
+func (w *world) noticing(k kind, reply func(delivered) metav1.Condition) {
+	w.t.Helper()
+	w.controlling(k, func(ctx context.Context, obj delivered) {
+		if told := apimeta.FindStatusCondition(obj.GetConditions(), meta.ReadyCondition); told != nil && told.ObservedGeneration == obj.GetGeneration() {
+			return
+		}
+		step := reply(obj)
+		step.ObservedGeneration = obj.GetGeneration()
+		w.answer(ctx, obj, "", step)
+	})
+}
+
+// controlling calls seen with each state of each object of a kind, for the rest of the test.
+func (w *world) controlling(k kind, seen func(context.Context, delivered)) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	watcher, err := w.Watch(ctx, k.newList(), client.InNamespace(w.namespace))
 	if err != nil {
@@ -185,14 +214,7 @@ func (w *world) answering(k kind, reply func(delivered) []metav1.Condition) {
 			if !ok || event.Type == watch.Deleted {
 				continue
 			}
-			request, asked := meta.ReconcileAnnotationValue(obj.GetAnnotations())
-			if !asked || request == k.handled(obj) {
-				continue
-			}
-			for _, step := range reply(obj) {
-				step.ObservedGeneration = obj.GetGeneration()
-				w.answer(ctx, obj, request, step)
-			}
+			seen(ctx, obj)
 		}
 	}()
 }
