@@ -29,6 +29,8 @@ const (
 	Image = "slipway.dev/slipway"
 	// ClusterAdmin is the component that lets the agent apply anything.
 	ClusterAdmin = "cluster-admin"
+	// Monitoring is the component with alerts and a dashboard. The cluster must know the kinds of the Prometheus operator.
+	Monitoring = "monitoring"
 )
 
 // ErrUnknown says that there is no overlay or component of the wanted name.
@@ -44,6 +46,14 @@ func Overlays() []string { return folders("overlays") }
 
 // Components names what may be added to an overlay, sorted.
 func Components() []string { return folders("components") }
+
+// Grants names the components that widen the agent's permissions, sorted.
+func Grants() []string { return []string{ClusterAdmin} }
+
+// Extras names the components that add something beside the agent, sorted.
+func Extras() []string {
+	return slices.DeleteFunc(Components(), func(name string) bool { return slices.Contains(Grants(), name) })
+}
 
 func folders(in string) []string {
 	entries, err := FS.ReadDir(in)

@@ -96,6 +96,7 @@ const nowhere = "0"
 
 // Run runs the agent until ctx ends.
 func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
+	opts.Log = discreet(opts.Log)
 	tel, stopTraces, err := opts.telemetry(ctx)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,18 +54,27 @@ the flag, such a grant of an earlier install is taken back.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.manifests.Overlay, "overlay", "prod", "environment: "+strings.Join(deploy.Overlays(), ", "))
-	flags.StringSliceVar(&opts.manifests.Components, "grant", nil,
-		"wider permissions for the agent: "+strings.Join(deploy.Components(), ", "))
+	var grant, with []string
+	flags.StringSliceVar(&grant, "grant", nil, "wider permissions for the agent: "+strings.Join(deploy.Grants(), ", "))
+	flags.StringSliceVar(&with, "with", nil, "what is installed beside the agent: "+strings.Join(deploy.Extras(), ", ")+" (alerts and a dashboard, for the Prometheus operator and Grafana)")
 	flags.StringVar(&opts.manifests.Image, "image", "", "image of the agent (default: the one of this version)")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "let the API server check everything and say what would change; change nothing")
 	flags.BoolVar(&opts.besideFlux, "beside-flux", false, "install although Flux's controllers work on the same kinds here")
 	flags.BoolVar(&noWait, "no-wait", false, "don't wait until the agent runs")
 	flags.DurationVar(&opts.timeout, "timeout", reconcilePatience, "how long to wait")
 	completeWords(cmd, "overlay", deploy.Overlays()...)
-	completeWords(cmd, "grant", deploy.Components()...)
+	completeWords(cmd, "grant", deploy.Grants()...)
+	completeWords(cmd, "with", deploy.Extras()...)
 	out := addOutputFlag(cmd, "text", formatYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts.wait = !noWait
+		if err := known("grant", grant, deploy.Grants()); err != nil {
+			return err
+		}
+		if err := known("with", with, deploy.Extras()); err != nil {
+			return err
+		}
+		opts.manifests.Components = slices.Concat(grant, with)
 		objs, err := renderInstall(opts.manifests)
 		if err != nil {
 			return err
@@ -79,6 +89,16 @@ the flag, such a grant of an earlier install is taken back.`,
 		return app.install(cmd.Context(), c, objs, opts)
 	}
 	return cmd
+}
+
+// known tells of the first value of a flag that is none of the words there are.
+func known(flag string, values, words []string) error {
+	for _, value := range values {
+		if !slices.Contains(words, value) {
+			return usagef("--%s %s: there is only %s", flag, value, strings.Join(words, ", "))
+		}
+	}
+	return nil
 }
 
 // renderInstall renders the manifests; by default with the image of this binary's version.

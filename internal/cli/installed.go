@@ -13,6 +13,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +28,8 @@ const (
 	installManager = client.FieldOwner("slipway-install")
 	partOfLabel    = "app.kubernetes.io/part-of"
 	crdKind        = "CustomResourceDefinition"
+	// monitoringGroup has the kinds of the Prometheus operator.
+	monitoringGroup = "monitoring.coreos.com"
 )
 
 // applyOwn applies one object of Slipway's own and says what became of it.
@@ -35,6 +38,9 @@ func (c *cluster) applyOwn(ctx context.Context, desired *unstructured.Unstructur
 	before.SetGroupVersionKind(desired.GroupVersionKind())
 	err := c.Get(ctx, client.ObjectKeyFromObject(desired), before)
 	if err != nil && !apierrors.IsNotFound(err) {
+		if meta.IsNoMatchError(err) && desired.GroupVersionKind().Group == monitoringGroup {
+			return "", fmt.Errorf("the cluster does not know %ss: install the Prometheus operator first, or leave --with %s away", desired.GetKind(), deploy.Monitoring)
+		}
 		return "", fmt.Errorf("read %s: %w", kube.RefOf(desired).Subject(), err)
 	}
 	exists := err == nil
@@ -214,7 +220,7 @@ func (c *cluster) missingNamespace(ctx context.Context) (bool, error) {
 	return err != nil, nil
 }
 
-// prunable are the kinds of which one install may have objects that the next one hasn't: an overlay's own, a grant's, and the
+// prunable are the kinds of which one install may have objects that the next one hasn't: an overlay's own, a grant's, monitoring, and the
 // generated settings, whose name follows their content.
 func prunable() []schema.GroupVersionKind {
 	return []schema.GroupVersionKind{
@@ -223,6 +229,8 @@ func prunable() []schema.GroupVersionKind {
 		{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"},
 		{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"},
 		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRoleBinding"},
+		{Group: monitoringGroup, Version: "v1", Kind: "PodMonitor"},
+		{Group: monitoringGroup, Version: "v1", Kind: "PrometheusRule"},
 	}
 }
 
@@ -236,7 +244,11 @@ func (c *cluster) leftovers(ctx context.Context, objs []*unstructured.Unstructur
 	for _, gvk := range prunable() {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(gvk)
-		if err := c.List(ctx, list, client.MatchingLabels{partOfLabel: "slipway"}); err != nil {
+		err := c.List(ctx, list, client.MatchingLabels{partOfLabel: "slipway"})
+		if meta.IsNoMatchError(err) {
+			continue // what the cluster does not know it has none of
+		}
+		if err != nil {
 			return nil, fmt.Errorf("look for what an earlier install left: %w", err)
 		}
 		for i := range list.Items {

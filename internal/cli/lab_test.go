@@ -75,7 +75,7 @@ func TestFolderThatCannotBeWrittenIsNamed(t *testing.T) {
 // An up that mends a lab must not take back what an earlier one has granted.
 func TestGrantsOfAnInstallationAreSeen(t *testing.T) {
 	w := newWorld(t)
-	for _, want := range [][]string{nil, deploy.Components()} {
+	for _, want := range [][]string{nil, deploy.Grants()} {
 		objs, err := deploy.Render(deploy.Options{Overlay: labOverlay, Components: want})
 		if err != nil {
 			t.Fatal(err)

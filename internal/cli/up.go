@@ -65,8 +65,8 @@ Slipway is installed as 'slipway install --overlay dev' does it: it applies as t
 	flags.StringVar(&nodes, "nodes", "", "what runs pods: real, simulated, none (default: the best that the machine allows)")
 	flags.IntVar(&opts.Workers, "workers", 0, "how many nodes (default 1)")
 	flags.BoolVar(&bare, "bare", false, "the cluster alone, without Slipway")
-	flags.StringSliceVar(&grant, "grant", nil, "wider rights for Slipway in the lab: "+strings.Join(deploy.Components(), ", ")+" (default: as the lab has it, none in a new one)")
-	completeWords(cmd, "grant", deploy.Components()...)
+	flags.StringSliceVar(&grant, "grant", nil, "wider rights for Slipway in the lab: "+strings.Join(deploy.Grants(), ", ")+" (default: as the lab has it, none in a new one)")
+	completeWords(cmd, "grant", deploy.Grants()...)
 	flags.DurationVar(&opts.Wait, "wait", upPatience, "how long to wait until everything is ready")
 	complete := cobra.FixedCompletions([]string{string(lab.Real), string(lab.Simulated), string(lab.None)}, cobra.ShellCompDirectiveNoFileComp)
 	if err := cmd.RegisterFlagCompletionFunc("nodes", complete); err != nil {
@@ -78,8 +78,8 @@ Slipway is installed as 'slipway install --overlay dev' does it: it applies as t
 			return usagef("--workers %d: a lab with nodes has 1 at least; '--nodes none' is the control plane alone", opts.Workers)
 		}
 		for _, name := range grant {
-			if !slices.Contains(deploy.Components(), name) {
-				return usagef("--grant %s: there is only %s", name, strings.Join(deploy.Components(), ", "))
+			if !slices.Contains(deploy.Grants(), name) {
+				return usagef("--grant %s: there is only %s", name, strings.Join(deploy.Grants(), ", "))
 			}
 		}
 		in := labInstall{app: app, grant: grant, keepGrant: !flags.Changed("grant"), timeout: cmp.Or(opts.Wait, upPatience)}

@@ -52,7 +52,7 @@ func TestSecretsNeverLeak(t *testing.T) {
 			j.mu.Lock()
 			defer j.mu.Unlock()
 			fmt.Fprintln(&j.lines, line)
-		}, funcr.Options{Verbosity: 1}) // the most that --log-level lets through; client-go logs bodies from 8 on
+		}, funcr.Options{Verbosity: 10}) // client-go logs bodies from 8 on, if it is let
 	})
 	key := sopstest.NewKey(t)
 	label := func(kind, name, value string) string {
