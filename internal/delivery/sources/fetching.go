@@ -19,15 +19,16 @@ const (
 	maxTimeout = 10 * time.Minute
 )
 
-// begin starts a fetch and lets the worker go. since is how old the server's word may be.
+// begin starts a fetch and lets the worker go. since is how old the server's word may be, unless the source is hurried.
 func (t *task[T]) begin(token string, since time.Time) {
-	t.since = since
 	generation, key := t.obj.GetGeneration(), t.key()
 	if known := t.polls.newest(key); known != "" {
 		_, has := t.store.Get(known)
 		t.poll.lost = t.poll.lost || !has
 	}
-	t.polls.begun(key)
+	if t.since = since; t.polls.begun(key) {
+		t.since = t.opts.Clock.Now() // It may have been hurried by a push that came after this reconcile began.
+	}
 	t.flights.start(key, func(ctx context.Context) *landed[T] {
 		got, err := t.measuredFetch(ctx, "")
 		return &landed[T]{generation: generation, token: token, got: got, err: err}

@@ -49,19 +49,22 @@ type flights[T Object] struct {
 	gates *gates
 
 	mu    sync.Mutex
-	away  map[types.NamespacedName]bool
+	away  map[types.NamespacedName]*flight
 	ended map[types.NamespacedName]*landed[T]
 }
 
+// flight is a fetch that is under way.
+type flight struct{ cancel context.CancelFunc }
+
 func newFlights[T Object](ctx context.Context, gates *gates) *flights[T] {
-	return &flights[T]{ctx: ctx, gates: gates, away: map[types.NamespacedName]bool{}, ended: map[types.NamespacedName]*landed[T]{}}
+	return &flights[T]{ctx: ctx, gates: gates, away: map[types.NamespacedName]*flight{}, ended: map[types.NamespacedName]*landed[T]{}}
 }
 
 // busy tells whether a fetch of key is under way.
 func (f *flights[T]) busy(key types.NamespacedName) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.away[key]
+	return f.away[key] != nil
 }
 
 // take returns how the fetch of key ended, once; nil if none has.
@@ -77,33 +80,56 @@ func (f *flights[T]) take(key types.NamespacedName) *landed[T] {
 func (f *flights[T]) keep(key types.NamespacedName, end *landed[T]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.away[key] && f.ended[key] == nil {
+	if f.away[key] == nil && f.ended[key] == nil {
 		f.ended[key] = end
 	}
 }
 
-// start runs fly, when the namespace has a place free, and calls done when its end can be taken.
+// forget breaks off the fetch of a source that is gone, and drops how it ended.
+func (f *flights[T]) forget(key types.NamespacedName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if away := f.away[key]; away != nil {
+		away.cancel()
+	}
+	delete(f.away, key)
+	delete(f.ended, key)
+}
+
+// start runs fly, when the namespace has a place free, and calls done when its end can be taken, or when there is nothing left of a
+// forgotten one.
 func (f *flights[T]) start(key types.NamespacedName, fly func(context.Context) *landed[T], done func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.away[key] || f.ctx.Err() != nil {
+	if f.away[key] != nil || f.ctx.Err() != nil {
 		return
 	}
 	gate := f.gates.of(key.Namespace)
-	f.away[key] = true
+	ctx, cancel := context.WithCancel(f.ctx)
+	away := &flight{cancel: cancel}
+	f.away[key] = away
 	f.gates.wg.Go(func() {
+		defer cancel()
 		var end *landed[T]
 		select {
 		case gate <- struct{}{}:
-			end = fly(f.ctx)
+			end = fly(ctx)
 			<-gate
-		case <-f.ctx.Done():
-			end = &landed[T]{err: f.ctx.Err()}
+		case <-ctx.Done():
+			end = &landed[T]{err: ctx.Err()}
 		}
-		f.mu.Lock()
-		delete(f.away, key)
-		f.ended[key] = end
-		f.mu.Unlock()
+		f.land(key, away, end)
 		done()
 	})
+}
+
+// land notes how a fetch ended, unless it was forgotten.
+func (f *flights[T]) land(key types.NamespacedName, away *flight, end *landed[T]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.away[key] != away {
+		return
+	}
+	delete(f.away, key)
+	f.ended[key] = end
 }

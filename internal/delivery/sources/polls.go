@@ -9,6 +9,7 @@ import (
 
 // poll is what is remembered of one source between two fetches. It belongs to the worker that reconciles the source.
 type poll struct {
+	uid        types.UID // of the object; one that was made anew under its name has nothing of it
 	generation int64
 	next       time.Time
 	failures   int
@@ -34,13 +35,19 @@ func newPolls() *polls {
 	return &polls{all: map[types.NamespacedName]*poll{}, marks: map[types.NamespacedName]mark{}}
 }
 
-func (p *polls) of(key types.NamespacedName) *poll {
+// of returns what is remembered of the object with a UID. anew: it was another object of that name until now, of which all is forgotten.
+func (p *polls) of(key types.NamespacedName, uid types.UID) (_ *poll, anew bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.all[key] == nil {
-		p.all[key] = &poll{}
+	known := p.all[key]
+	if anew = known != nil && known.uid != uid; anew {
+		delete(p.marks, key)
 	}
-	return p.all[key]
+	if known == nil || anew {
+		known = &poll{uid: uid}
+		p.all[key] = known
+	}
+	return known, anew
 }
 
 func (p *polls) forget(key types.NamespacedName) {
@@ -82,9 +89,9 @@ func (p *polls) hurry(key types.NamespacedName) {
 // hurried tells whether that was asked for since the last fetch of key began.
 func (p *polls) hurried(key types.NamespacedName) bool { return p.mark(key).hurried }
 
-// begun notes that a fetch of key begins.
-func (p *polls) begun(key types.NamespacedName) {
-	p.change(key, func(m *mark) { m.hurried = false })
+// begun notes that a fetch of key begins, and tells whether it was hurried.
+func (p *polls) begun(key types.NamespacedName) (hurried bool) {
+	return p.change(key, func(m *mark) { m.hurried = false }).hurried
 }
 
 // keep notes that digest is in the store for key, and tells whether that is news.

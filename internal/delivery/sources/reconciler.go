@@ -40,13 +40,17 @@ func (r *reconciler[T]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 		if client.IgnoreNotFound(err) == nil {
 			r.polls.forget(req.NamespacedName)
 			r.opts.Telemetry.Forget(r.measured(req.NamespacedName))
-			r.flights.take(req.NamespacedName)
+			r.flights.forget(req.NamespacedName)
 			r.collector.soon()
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, err
 	}
-	t := &task[T]{reconciler: r, before: obj, obj: obj.DeepCopyObject().(T), poll: r.polls.of(req.NamespacedName), started: r.opts.Clock.Now(), log: ctrl.LoggerFrom(ctx)}
+	poll, anew := r.polls.of(req.NamespacedName, obj.GetUID())
+	if anew {
+		r.flights.forget(req.NamespacedName)
+	}
+	t := &task[T]{reconciler: r, before: obj, obj: obj.DeepCopyObject().(T), poll: poll, started: r.opts.Clock.Now(), log: ctrl.LoggerFrom(ctx)}
 	t.fields = r.driver.fields(t.obj)
 	if !obj.GetDeletionTimestamp().IsZero() {
 		return ctrl.Result{}, t.release(ctx)
@@ -70,6 +74,7 @@ type task[T Object] struct {
 // release lets a source go that Flux left a finalizer on.
 func (t *task[T]) release(ctx context.Context) error {
 	t.polls.forget(t.key())
+	t.flights.forget(t.key())
 	if !controllerutil.RemoveFinalizer(t.obj, sourcev1.SourceFinalizer) {
 		return nil
 	}
