@@ -34,7 +34,7 @@ func (r *KustomizationReconciler) finalize(ctx context.Context, obj *kustomizev1
 	}
 	before := obj.DeepCopy()
 	controllerutil.RemoveFinalizer(obj, kustomizev1.KustomizationFinalizer)
-	if err := r.client.Patch(ctx, obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), kustomizeManager); client.IgnoreNotFound(err) != nil {
+	if err := r.client.Patch(home(ctx), obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), kustomizeManager); client.IgnoreNotFound(err) != nil {
 		return ctrl.Result{}, fmt.Errorf("remove finalizer: %w", err)
 	}
 	r.forget(client.ObjectKeyFromObject(obj))
@@ -51,7 +51,7 @@ func (r *KustomizationReconciler) notFinalized(ctx context.Context, obj *kustomi
 	if fresh {
 		r.events.Event(obj, nil, true, meta.PruneFailedReason, message)
 	}
-	if err := kube.PatchStatus(ctx, r.client, before, obj, string(kustomizeManager)); err != nil {
+	if err := kube.PatchStatus(home(ctx), r.client, before, obj, string(kustomizeManager)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil

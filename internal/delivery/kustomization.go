@@ -84,6 +84,7 @@ type KustomizationReconciler struct {
 	builder    builder
 	local      *target
 	remotes    *remotes
+	seats      *seats
 	memory     *memory
 	queue      *wake.Queue
 	telemetry  *telemetry.Telemetry
@@ -96,6 +97,7 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 	if err := r.client.Get(ctx, req.NamespacedName, obj); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.forget(req.NamespacedName)
+			r.seats.pass(req.NamespacedName)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -107,6 +109,11 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 	}
 	obj = e.newest(obj)
 
+	ctx, leave, ok := r.visit(ctx, obj, e)
+	if !ok {
+		return ctrl.Result{}, nil // woken when its turn has come
+	}
+	defer leave()
 	if !obj.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, obj, e)
 	}

@@ -195,7 +195,7 @@ func (t *task) write(ctx context.Context) error {
 	if t.entry.inventory != nil {
 		t.obj.Status.Inventory = t.entry.inventory
 	}
-	if err := kube.PatchStatus(ctx, t.client, t.before, t.obj, string(kustomizeManager)); err != nil {
+	if err := kube.PatchStatus(home(ctx), t.client, t.before, t.obj, string(kustomizeManager)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	t.entry.inventory = nil

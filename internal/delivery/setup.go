@@ -6,6 +6,7 @@ import (
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
@@ -62,6 +63,7 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 		local:  &target{clients: parts.Clients, applier: parts.Engine, watcher: parts.Pool},
 		memory: newMemory(), queue: &wake.Queue{}, telemetry: parts.Telemetry, opts: opts,
 	}
+	r.seats = newSeats(opts.Concurrent, func(keys ...types.NamespacedName) { r.wake(telemetry.Remote, keys...) })
 	r.remotes = &remotes{
 		reader: r.reader, open: parts.Open, telemetry: parts.Telemetry, observed: r.observed, kinds: r.KindsChanged, wake: r.wake,
 		clock: opts.Clock, read: map[kubeconfigRef]reading{}, at: map[place]*remote{},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,11 @@ const (
 	guardPatience = 3 * time.Second
 	// guardPing bounds that question.
 	guardPing = 3 * time.Second
+	// guardPenalty is for how long at first, and maxPenalty for how long at most, a server is left alone that says it is there and leaves
+	// requests open. The time doubles unless the last one is penaltyForgotten ago.
+	guardPenalty     = time.Minute
+	maxPenalty       = 16 * time.Minute
+	penaltyForgotten = time.Hour
 )
 
 // AwayError says that a cluster does not answer.
@@ -39,6 +45,16 @@ type Guard struct {
 
 	mu   sync.Mutex
 	away *AwayError // nil: it answers
+	// last is a request that was made of the server: where it is.
+	last *guardedRequest
+	// penalty is for how long it was left alone last, at the time overdue.
+	penalty time.Duration
+	overdue time.Time
+}
+
+type guardedRequest struct {
+	by  *guarded
+	url *url.URL
 }
 
 // NewGuard returns a guard that calls moved when the cluster is found to be away, with why, and when it is back, with nil. moved must not
@@ -64,6 +80,30 @@ func (g *Guard) Away() error {
 	return g.away
 }
 
+// Overdue says that the server is there and left a request open, and why that is too long. All requests fail at once for a minute, and
+// for longer the next time.
+func (g *Guard) Overdue(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.away != nil || g.ctx.Err() != nil || g.last == nil {
+		return
+	}
+	now := time.Now()
+	g.penalty = min(2*g.penalty, maxPenalty)
+	if g.penalty == 0 || now.Sub(g.overdue) > penaltyForgotten {
+		g.penalty = guardPenalty
+	}
+	g.overdue = now
+	g.leave(g.last, err, g.penalty)
+}
+
+// leave notes that the server does not answer, and asks until it does, first after a pause. It needs g.mu held.
+func (g *Guard) leave(req *guardedRequest, err error, pause time.Duration) {
+	g.away = &AwayError{err}
+	g.moved(g.away)
+	g.wg.Go(func() { g.seek(req, pause) })
+}
+
 // Wrap guards a transport.
 func (g *Guard) Wrap(next http.RoundTripper) http.RoundTripper { return &guarded{g, next} }
 
@@ -78,8 +118,12 @@ func (g *guarded) WrappedRoundTripper() http.RoundTripper { return g.next }
 
 // RoundTrip implements http.RoundTripper.
 func (g *guarded) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := g.Away(); err != nil {
-		return nil, err
+	g.mu.Lock()
+	away := g.away
+	g.last = &guardedRequest{g, req.URL}
+	g.mu.Unlock()
+	if away != nil {
+		return nil, away
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	answered := make(chan struct{})
@@ -129,7 +173,11 @@ func (g *guarded) oversee(ctx context.Context, req *http.Request, answered <-cha
 			return
 		case <-tick.C:
 		}
-		if err := g.ping(req); err != nil && g.ctx.Err() == nil {
+		if err := g.Away(); err != nil {
+			cancel(err)
+			return
+		}
+		if err := g.ping(req.URL); err != nil && g.ctx.Err() == nil {
 			cancel(g.lost(req, err))
 			return
 		}
@@ -137,15 +185,15 @@ func (g *guarded) oversee(ctx context.Context, req *http.Request, answered <-cha
 }
 
 // ping asks the server of a request whether it is there. Any answer will do.
-func (g *guarded) ping(req *http.Request) error {
+func (g *guarded) ping(of *url.URL) error {
 	ctx, cancel := context.WithTimeout(g.ctx, guardPing)
 	defer cancel()
-	url := *req.URL
-	url.Path, url.RawPath, url.RawQuery = "/version", "", ""
-	if i := strings.Index(req.URL.Path, "/api"); i > 0 { // a server below a path
-		url.Path = req.URL.Path[:i] + "/version"
+	at := *of
+	at.Path, at.RawPath, at.RawQuery = "/version", "", ""
+	if i := strings.Index(of.Path, "/api"); i > 0 { // a server below a path
+		at.Path = of.Path[:i] + "/version"
 	}
-	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, url.String(), nil)
+	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
 		return err
 	}
@@ -163,23 +211,24 @@ func (g *guarded) lost(req *http.Request, err error) *AwayError {
 	if g.away != nil || g.ctx.Err() != nil {
 		return &AwayError{err}
 	}
-	g.away = &AwayError{err}
-	g.moved(g.away)
-	g.wg.Go(func() { g.seek(req) })
+	g.leave(&guardedRequest{g, req.URL}, err, 0)
 	return g.away
 }
 
-func (g *guarded) seek(req *http.Request) {
+func (g *Guard) seek(req *guardedRequest, first time.Duration) {
 	pauses := wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 7, Cap: 30 * time.Second}
-	for {
-		timer := time.NewTimer(pauses.Step())
+	for pause := first; ; pause = pauses.Step() {
+		if pause == 0 {
+			pause = pauses.Step()
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-g.ctx.Done():
 			timer.Stop()
 			return
 		}
-		if g.ping(req) == nil {
+		if req.by.ping(req.url) == nil {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.away = nil

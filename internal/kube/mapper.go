@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -19,6 +20,8 @@ const (
 	rediscoverEvery = 3 * time.Second
 	// refreshEvery bounds how often we ask because CRDs have changed, where what is known might still do.
 	refreshEvery = 500 * time.Millisecond
+	// discoveredWithin bounds all requests together that asking takes, with those that are made again because the server said so.
+	discoveredWithin = time.Minute
 )
 
 // served is what a cluster says it serves. Groups that could not be asked (an aggregated API server that is down) are in
@@ -41,6 +44,9 @@ type mapper struct {
 	dirty bool
 	// flight is the question to the cluster that is under way, nil when there is none.
 	flight *flight
+	// failed is why the cluster could not be asked, at the time failedAt, if nothing else is known.
+	failed   error
+	failedAt time.Time
 }
 
 // flight is a question to the cluster, whose answer all share who wait for it.
@@ -56,9 +62,11 @@ func newMapper(discover func() (*served, error)) *mapper {
 	return &mapper{discover: discover, now: time.Now}
 }
 
-func discover(client discovery.DiscoveryInterface) func() (*served, error) {
+func discover(client discovery.DiscoveryInterfaceWithContext) func() (*served, error) {
 	return func() (*served, error) {
-		groups, lists, err := client.ServerGroupsAndResources()
+		ctx, cancel := context.WithTimeout(context.Background(), discoveredWithin)
+		defer cancel()
+		groups, lists, err := client.ServerGroupsAndResourcesWithContext(ctx)
 		failed := map[string]error{}
 		var partial *discovery.ErrGroupDiscoveryFailed
 		if errors.As(err, &partial) {
@@ -135,6 +143,10 @@ func (m *mapper) load(stale *served) (s *served, fresh bool, err error) {
 		defer m.mu.Unlock()
 		return m.current, false, nil
 	}
+	if m.current == nil && m.failed != nil && m.now().Sub(m.failedAt) < refreshEvery {
+		defer m.mu.Unlock()
+		return nil, false, m.failed // whoever has a hundred kinds to ask for asks once
+	}
 	f := m.flight
 	if f != nil {
 		m.mu.Unlock()
@@ -159,9 +171,10 @@ func (m *mapper) fly(f *flight, dirty bool) {
 		m.flight = nil
 		if f.err != nil {
 			m.dirty = m.dirty || dirty
+			m.failed, m.failedAt = f.err, m.now()
 			return
 		}
-		m.current, m.asked = f.s, m.now()
+		m.current, m.asked, m.failed = f.s, m.now(), nil
 	}()
 	f.s, f.err = m.discover()
 }
