@@ -203,7 +203,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 		return err
 	}
 	opts.Kustomizations.Aside = gate
-	engine, pool := layers(clients)
+	engine, pool := layers(clients, nil)
 	var kustomizations *delivery.KustomizationReconciler
 	sourceOpts := opts.Sources
 	sourceOpts.Telemetry, sourceOpts.Store, sourceOpts.Events, sourceOpts.Advertise = tel, store, sourceEvents, opts.Advertise
@@ -262,9 +262,9 @@ func gitOptions(opts Options) []source.GitOption {
 	return nil
 }
 
-// layers are what applies to a cluster.
-func layers(clients *kube.Clients) (*apply.Engine, *observe.Pool) {
-	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess, NeedsBody: health.NeedsBody})
+// layers are what applies to a cluster, of which may be remembered what the allowance allows; nil: everything.
+func layers(clients *kube.Clients, allowance *kube.Allowance) (*apply.Engine, *observe.Pool) {
+	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess, NeedsBody: health.NeedsBody, Allowance: allowance})
 	return apply.New(clients, pool, apply.Settings{}), pool
 }
 

@@ -35,7 +35,7 @@ const (
 )
 
 // OpenFunc makes the layers that apply to one more cluster.
-type OpenFunc func(clients *kube.Clients) (*apply.Engine, *observe.Pool)
+type OpenFunc func(clients *kube.Clients, allowance *kube.Allowance) (*apply.Engine, *observe.Pool)
 
 // remotes are the clusters that kubeconfigs lead to. Kustomizations with one kubeconfig share its clients, its watches and what is
 // remembered of its objects.
@@ -74,6 +74,7 @@ type remote struct {
 	target
 	place place
 	guard *kube.Guard
+	bound *kube.Bounds
 	pool  *observe.Pool
 	stop  context.CancelFunc
 	users map[types.NamespacedName]struct{} // guarded by remotes.mu
@@ -148,6 +149,7 @@ func (rs *remotes) enter(at place, kubeconfig []byte) (*remote, error) {
 	}
 	to := &remote{place: at, users: map[types.NamespacedName]struct{}{}}
 	to.guard = kube.NewGuard(func(error) { rs.moved(to) })
+	to.bound = &kube.Bounds{Overdue: to.guard.Overdue, Allowance: rs.allowance(at.ref.namespace)}
 	if err := rs.connect(to, cfg); err != nil {
 		to.guard.Close()
 		return nil, err
@@ -156,15 +158,26 @@ func (rs *remotes) enter(at place, kubeconfig []byte) (*remote, error) {
 	return to, nil
 }
 
+// allowance is the memory for the clusters of a namespace, which its kubeconfigs share. It needs rs.mu held.
+func (rs *remotes) allowance(namespace string) *kube.Allowance {
+	for at, to := range rs.at {
+		if at.ref.namespace == namespace {
+			return to.bound.Allowance
+		}
+	}
+	return kube.NewAllowance()
+}
+
 func (rs *remotes) connect(to *remote, cfg *restclient.Config) error {
 	cfg.UserAgent, cfg.WarningHandler = "slipway-agent", restclient.NoWarnings{}
 	cfg.Wrap(to.guard.Wrap)
+	cfg.Wrap(to.bound.Wrap)
 	cfg.Wrap(rs.telemetry.Transport)
 	clients, err := kube.NewClients(cfg)
 	if err != nil {
 		return errors.New("can't be used: its certificates or credentials are malformed")
 	}
-	engine, pool := rs.open(clients)
+	engine, pool := rs.open(clients, to.bound.Allowance)
 	pool.Subscribe(rs.observed)
 	ctx, stop := context.WithCancel(context.Background())
 	to.target, to.pool, to.stop = target{clients: clients, applier: engine, watcher: pool, remote: to}, pool, stop
@@ -238,6 +251,7 @@ func (to *remote) close() {
 	to.stop()
 	to.guard.Close()
 	to.pool.Close()
+	to.bound.Close()
 }
 
 // aim sets where obj is applied to. What was remembered of another cluster is forgotten. It says why the cluster can't be used now.

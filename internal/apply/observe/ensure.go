@@ -203,7 +203,7 @@ func (p *Pool) hold(h holder, k key, m *meta.RESTMapping) (*watcher, error) {
 // launch needs p.mu held.
 func (p *Pool) launch(k key, from lister) *watcher {
 	w := newWatcher(k, from, p.opts.Manager, p.opts.Assess, backoff{p.opts.FirstBackoff, p.opts.MaxBackoff})
-	w.emit = p.emit
+	w.emit, w.kept.allowance = p.emit, p.opts.Allowance
 	ctx, cancel := context.WithCancel(p.ctx)
 	w.stop = cancel
 	p.watchers[k] = w

@@ -26,6 +26,8 @@ type Options struct {
 	// FirstBackoff and MaxBackoff are the shortest and the longest pause before a watch that failed is tried again.
 	// Defaults: 250 ms and 1 min.
 	FirstBackoff, MaxBackoff time.Duration
+	// Allowance is the memory that states may take. Nil: whatever there is.
+	Allowance *kube.Allowance
 }
 
 // wideAgain is how long a refusal to watch a kind in all namespaces is remembered.

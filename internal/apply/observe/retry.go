@@ -9,6 +9,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 // backoff is the pause after a failure: it doubles from the first to the longest, and is spread by half.
@@ -43,6 +45,12 @@ func (w *watcher) settle(err error) {
 			gone = append(gone, w.drop(name))
 		}
 		w.listed = false
+		w.kept.clear()
+	}
+	if tooLarge(err) { // nothing is known of them any more
+		clear(w.objects)
+		w.listed = false
+		w.kept.clear()
 	}
 	w.settled = true
 	close(w.changed)
@@ -107,6 +115,12 @@ func (w *watcher) progress() string {
 // expired tells that the API server no longer knows where the watch was.
 func expired(err error) bool {
 	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
+}
+
+// tooLarge tells that there is no room for what is there.
+func tooLarge(err error) bool {
+	var e *kube.TooLargeError
+	return errors.As(err, &e)
 }
 
 // away tells that the API server could not be reached or has too much to do: what is known stays good to go on from.

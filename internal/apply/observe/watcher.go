@@ -69,6 +69,7 @@ type watcher struct {
 	mu      sync.RWMutex
 	objects map[types.NamespacedName]State
 	texts   map[string]string
+	kept    kept
 	// upTo is the newest resource version that was seen.
 	upTo string
 	// err is why the place is not watched at the moment.
@@ -90,6 +91,11 @@ func newWatcher(k key, from lister, manager string, assess func(*unstructured.Un
 
 // run watches until the context ends.
 func (w *watcher) run(ctx context.Context) {
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.kept.clear()
+	}()
 	failures := 0
 	for ctx.Err() == nil {
 		rv, err := w.list(ctx)
@@ -117,6 +123,8 @@ func (w *watcher) follow(ctx context.Context, rv string) error {
 		switch {
 		case expired(err):
 			return nil
+		case tooLarge(err):
+			return err
 		case err == nil && (next != rv || time.Since(began) >= shortWatch):
 			rv, failures = next, 0
 		case err == nil:
@@ -155,43 +163,64 @@ func (w *watcher) once(ctx context.Context, rv string) (string, error) {
 			if e.Type == watch.Error {
 				return rv, fmt.Errorf("watch: %w", apierrors.FromObject(e.Object))
 			}
-			if seen := w.take(e); seen != "" {
+			seen, err := w.take(e)
+			if err != nil {
+				return rv, err
+			}
+			if seen != "" {
 				rv = seen
 			}
 		}
 	}
 }
 
-// take notes one event of the watch, and returns its resource version.
-func (w *watcher) take(e watch.Event) string {
+// take notes one event of the watch, and returns its resource version. An error means that there is no room for the object.
+func (w *watcher) take(e watch.Event) (string, error) {
 	obj, err := meta.Accessor(e.Object)
 	if err != nil {
-		return ""
+		return "", nil //nolint:nilerr // what has no metadata tells nothing
 	}
 	name := types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}
 	var event *Event
 	w.mu.Lock()
 	w.upTo = obj.GetResourceVersion()
+	var had int64
+	if old, known := w.objects[name]; known {
+		had = sizeOf(name, old)
+	}
 	switch e.Type {
 	case watch.Added, watch.Modified:
-		event = w.set(name, w.state(e.Object, obj))
+		s := w.state(e.Object, obj)
+		if err = w.kept.add(sizeOf(name, s) - had); err == nil {
+			event = w.set(name, s)
+		}
 	case watch.Deleted:
+		err = w.kept.add(-had)
 		event = w.drop(name)
 	}
 	w.mu.Unlock()
 	if event != nil {
 		w.emit(*event)
 	}
-	return obj.GetResourceVersion()
+	return obj.GetResourceVersion(), err
 }
 
 // list replaces what is known by what is there, and tells of the differences if somebody may have relied on what was known.
-func (w *watcher) list(ctx context.Context) (string, error) {
-	found := map[types.NamespacedName]State{}
+func (w *watcher) list(ctx context.Context) (_ string, err error) {
+	found, taken := map[types.NamespacedName]State{}, kept{allowance: w.kept.allowance}
+	defer func() {
+		if err != nil {
+			taken.clear()
+		}
+	}()
 	opts := w.options()
 	opts.Limit = pageSize
 	for {
 		page, err := w.from.list(ctx, opts)
+		if tooLarge(err) && opts.Limit > 1 {
+			opts.Limit /= 2
+			continue
+		}
 		if err != nil {
 			return "", fmt.Errorf("list: %w", err)
 		}
@@ -201,24 +230,27 @@ func (w *watcher) list(ctx context.Context) (string, error) {
 		}
 		err = meta.EachListItem(page, func(o runtime.Object) error {
 			obj, err := meta.Accessor(o)
-			if err == nil {
-				w.mu.Lock()
-				found[types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}] = w.state(o, obj)
-				w.mu.Unlock()
+			if err != nil {
+				return err
 			}
-			return err
+			name := types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}
+			w.mu.Lock()
+			s := w.state(o, obj)
+			w.mu.Unlock()
+			found[name] = s
+			return taken.add(sizeOf(name, s))
 		})
 		if err != nil {
 			return "", fmt.Errorf("list: %w", err)
 		}
 		if opts.Continue = items.GetContinue(); opts.Continue == "" {
-			w.replace(found, items.GetResourceVersion())
+			w.replace(found, taken, items.GetResourceVersion())
 			return items.GetResourceVersion(), nil
 		}
 	}
 }
 
-func (w *watcher) replace(found map[types.NamespacedName]State, rv string) {
+func (w *watcher) replace(found map[types.NamespacedName]State, taken kept, rv string) {
 	var events []*Event
 	w.mu.Lock()
 	quiet := !w.settled // nobody was told anything yet: who waits for the first list looks after it
@@ -230,6 +262,8 @@ func (w *watcher) replace(found map[types.NamespacedName]State, rv string) {
 	for name, s := range found {
 		events = append(events, w.set(name, s))
 	}
+	w.kept.clear()
+	w.kept = taken
 	w.upTo, w.listed = rv, true
 	w.mu.Unlock()
 	for _, e := range events {
