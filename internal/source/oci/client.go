@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -50,17 +51,29 @@ type Client struct {
 	connections *connections
 	turns       *turns
 
-	proofs   *memo[bool]              // manifests that were shown to somebody, by place, credentials and digest
-	verdicts *memo[signature.Verdict] // signatures that were good, by verifier, repository and digest
-	pulled   *memo[artifact]          // what the manifest said, by fetch.key
+	now func() time.Time
+
+	proofs   *memo[bool]     // manifests that were shown to somebody, by place, credentials and digest
+	verdicts *memo[verdict]  // signatures that were good, by verifier, repository and digest
+	pulled   *memo[artifact] // what the manifest said, by fetch.key
 }
 
+// Option changes a Client from its defaults.
+type Option func(*Client)
+
+// Clock sets the clock that tells how long a signature counts as verified. Default time.Now.
+func Clock(now func() time.Time) Option { return func(c *Client) { c.now = now } }
+
 // NewClient returns a fetcher that keeps what it fetches in store.
-func NewClient(store *source.Store) *Client {
-	return &Client{
-		store: store, connections: &connections{all: map[string]*connection{}}, turns: &turns{byKey: map[string]*turn{}},
-		proofs: newMemo[bool](10_000), verdicts: newMemo[signature.Verdict](10_000), pulled: newMemo[artifact](1000),
+func NewClient(store *source.Store, opts ...Option) *Client {
+	c := &Client{
+		store: store, connections: &connections{all: map[string]*connection{}}, turns: &turns{byKey: map[string]*turn{}}, now: time.Now,
+		proofs: newMemo[bool](10_000), verdicts: newMemo[verdict](10_000), pulled: newMemo[artifact](1000),
 	}
+	for _, o := range opts {
+		o(c)
+	}
+	return c
 }
 
 // Close gives up the kept connections.
@@ -69,7 +82,7 @@ func (c *Client) Close() { c.connections.close() }
 // Fetch returns what a request names at this moment.
 //
 // A tag costs one HEAD request, a range one list besides, a pinned digest nothing after the first time. The signature is looked
-// at when the digest or the verifier is new. Manifest and layer are pulled when the store doesn't have them. The timeout is ctx's.
+// at when the digest or the verifier is new, and again after a day. Manifest and layer are pulled when the store doesn't have them. The timeout is ctx's.
 // Errors are *[source.Error]; those of a signature have the reason [ReasonVerification].
 func (c *Client) Fetch(ctx context.Context, req Request) (*Result, error) {
 	repo, err := parseURL(req.URL, req.Insecure)

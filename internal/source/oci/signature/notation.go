@@ -138,7 +138,7 @@ func verdictOf(o *notationgo.VerificationOutcome) Verdict {
 	if chain := o.EnvelopeContent.SignerInfo.CertificateChain; len(chain) > 0 {
 		signer = chain[0].Subject.String()
 	}
-	return Verdict{Good: true, Signer: signer}
+	return Verdict{Good: true, Signer: signer, Ends: o.EnvelopeContent.SignerInfo.SignedAttributes.Expiry}
 }
 
 // signatures lets Notation read the signatures of a repository through our own connection.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -29,6 +30,8 @@ type Verdict struct {
 	Good bool
 	// Signer says who signed, as far as that is known: a key's name, an identity, a certificate's subject.
 	Signer string
+	// Ends is when the signature says that it ends; zero if it doesn't.
+	Ends time.Time
 }
 
 // Verifier checks the signature of an artifact.
