@@ -75,6 +75,3 @@ func isJSON(contentType string) bool {
 	}
 	return false
 }
-
-// maxDecoded is how many decoded bodies may be in memory at once.
-const maxDecoded = 2

@@ -63,6 +63,49 @@ func TestCallsWaitForAPlace(t *testing.T) {
 	})
 }
 
+// TestDecodingWaitsItsTurn has one namespace send as much as it can to be decoded.
+func TestDecodingWaitsItsTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGates(clock.RealClock{})
+		key := func(namespace, name string) types.NamespacedName {
+			return types.NamespacedName{Namespace: namespace, Name: name}
+		}
+		leave, refused := g.work(t.Context(), key("a", "one"), true)
+		if refused != nil {
+			t.Fatal(refused.message)
+		}
+		if _, refused := g.work(t.Context(), key("a", "two"), true); refused == nil || refused.status != http.StatusTooManyRequests {
+			t.Errorf("a second body of the same namespace is decoded beside the first: %v", refused)
+		}
+		other, refused := g.work(t.Context(), key("b", "one"), true)
+		if refused != nil {
+			t.Fatal("another namespace has its turn:", refused.message)
+		}
+		if _, refused := g.work(t.Context(), key("c", "one"), true); refused == nil {
+			t.Error("more bodies are decoded at once than there is memory for")
+		}
+		if plain, refused := g.work(t.Context(), key("a", "two"), false); refused != nil {
+			t.Error("what isn't decoded needs not wait:", refused.message)
+		} else {
+			plain()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, refused := g.work(ctx, key("c", "one"), true); refused == nil {
+			t.Error("whoever is gone is served")
+		}
+		leave()
+		other()
+		for _, k := range []types.NamespacedName{key("a", "one"), key("a", "two"), key("b", "one"), key("c", "one")} {
+			g.forget(k)
+		}
+		if len(g.each)+len(g.namespaces)+len(g.waking)+len(g.decoded) > 0 {
+			t.Errorf("places are lost, or namespaces remembered for ever: %v %v", g.each, g.namespaces)
+		}
+	})
+}
+
 func TestMistakesAreForgivenInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -15,6 +16,8 @@ import (
 const (
 	maxExpression = 16 << 10
 	maxCost       = 1_000_000
+	// interruptEvery is after how many steps of a loop an expression looks whether its time is over.
+	interruptEvery = 100
 )
 
 // filters compiles the expressions of Receivers. It is safe for concurrent use.
@@ -57,7 +60,7 @@ func (f *filters) compile(text string) (*filter, error) {
 	if out := ast.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
 		return nil, fmt.Errorf("the expression gives %s, not true or false; compare it with something", out)
 	}
-	program, err := f.env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	program, err := f.env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost), cel.InterruptCheckFrequency(interruptEvery))
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +68,11 @@ func (f *filters) compile(text string) (*filter, error) {
 }
 
 // admits tells whether the webhook with this body is meant for the object with this metadata.
-func (f *filter) admits(req, res map[string]any) (bool, error) {
+func (f *filter) admits(ctx context.Context, req, res map[string]any) (bool, error) {
 	if f == nil {
 		return true, nil
 	}
-	value, _, err := f.program.Eval(map[string]any{"req": req, "res": res})
+	value, _, err := f.program.ContextEval(ctx, map[string]any{"req": req, "res": res})
 	if err != nil {
 		return false, fmt.Errorf("the filter can't be evaluated: %s", whyNot(err))
 	}

@@ -52,7 +52,7 @@ func FuzzPayload(f *testing.F) {
 		if refused != nil {
 			return
 		}
-		if _, err := one.admits(payload, map[string]any{"metadata": map[string]any{"name": "a"}}); err != nil && len(body) > 40 && strings.Contains(err.Error(), string(body)) {
+		if _, err := one.admits(t.Context(), payload, map[string]any{"metadata": map[string]any{"name": "a"}}); err != nil && len(body) > 40 && strings.Contains(err.Error(), string(body)) {
 			t.Errorf("the error quotes the body: %v", err)
 		}
 	})

@@ -114,6 +114,11 @@ func (c *call) handle(w http.ResponseWriter, req *http.Request) (string, *refusa
 	if !c.wants(event) {
 		return "nothing to do: the event is none of spec.events", nil
 	}
+	leave, refused := c.gates.work(req.Context(), client.ObjectKeyFromObject(c.obj), filtered)
+	if refused != nil {
+		return "", refused
+	}
+	defer leave()
 	var payload map[string]any
 	if filtered {
 		if payload, refused = decode(req.Header, body); refused != nil {

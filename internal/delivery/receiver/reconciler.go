@@ -57,7 +57,6 @@ type Reconciler struct {
 	paths   *paths
 	gates   *gates
 	rounds  *rounds
-	decoded chan struct{} // one place for each decoded body that is in memory
 	opts    Options
 }
 
@@ -76,7 +75,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, clients *kube.Clients, events 
 	}
 	r := &Reconciler{
 		client: mgr.GetClient(), reader: mgr.GetAPIReader(), clients: clients, events: events,
-		filters: filters, paths: newPaths(), gates: newGates(opts.Clock), rounds: newRounds(), decoded: make(chan struct{}, maxDecoded), opts: opts,
+		filters: filters, paths: newPaths(), gates: newGates(opts.Clock), rounds: newRounds(), opts: opts,
 	}
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &apiv1.Receiver{}, byPath, r.paths.index); err != nil {
 		return nil, fmt.Errorf("index Receivers by path: %w", err)

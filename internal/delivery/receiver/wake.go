@@ -51,10 +51,6 @@ func (t target) String() string { return t.gvk.Kind + "/" + t.key.String() }
 func (c *call) wake(ctx context.Context, payload map[string]any) outcome {
 	w := &waking{call: c, payload: payload, seen: map[target]bool{}}
 	w.group.SetLimit(wakeAtOnce)
-	if c.filtered() {
-		c.decoded <- struct{}{} // decoded bodies and what expressions make of them are many times larger than what was sent
-		defer func() { <-c.decoded }()
-	}
 	for _, resource := range c.obj.Spec.Resources {
 		if err := w.resource(ctx, resource); err != nil {
 			w.fail(err)
@@ -116,6 +112,9 @@ func (w *waking) resource(ctx context.Context, resource apiv1.ReceiverResource) 
 		return err
 	}
 	for i := range found {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("filters took too long, %d of %d %s were looked at: %w", i, len(found), gvk.Kind, err)
+		}
 		w.consider(ctx, gvk, &found[i], all, one)
 	}
 	return nil
@@ -129,7 +128,7 @@ func (w *waking) consider(ctx context.Context, gvk schema.GroupVersionKind, obj 
 		return
 	}
 	for _, f := range filters {
-		admitted, err := f.admits(w.payload, fields)
+		admitted, err := f.admits(ctx, w.payload, fields)
 		if err != nil {
 			w.note(func(o *outcome) { o.filter = err })
 			return

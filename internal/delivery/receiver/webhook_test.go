@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"io"
 	"net"
@@ -365,6 +366,47 @@ func TestSlowSendersHoldUpNobody(t *testing.T) {
 	w.post(otherURL, nil, "", http.StatusOK)
 	if woken := w.own.take(); !slices.Equal(woken, []string{"GitRepository/other"}) {
 		t.Errorf("woken: %v", woken)
+	}
+}
+
+// TestANamespaceHoldsUpItselfOnly has somebody with many Receivers begin as many bodies as he can, and end none.
+func TestANamespaceHoldsUpItselfOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.own.kinds["GitRepository"] = true
+	w.secret(planted)
+	elsewhere := w.Namespace + "-b"
+	if err := w.client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}}); err != nil {
+		t.Fatal(err)
+	}
+	victim := &apiv1.Receiver{ObjectMeta: metav1.ObjectMeta{Name: "victim", Namespace: elsewhere}, Spec: apiv1.ReceiverSpec{
+		Type: "generic", SecretRef: &meta.LocalObjectReference{Name: "hook"}, Resources: []apiv1.ReceiverResource{resource("GitRepository", "victim")},
+	}}
+	for _, obj := range []client.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "hook", Namespace: elsewhere}, StringData: map[string]string{"token": planted}}, victim} {
+		if err := w.client.Create(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url := w.served(victim)
+	for i := range 5 {
+		slow := &apiv1.Receiver{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("slow-%d", i)}, Spec: apiv1.ReceiverSpec{
+			Type: "generic-hmac", SecretRef: &meta.LocalObjectReference{Name: "hook"}, Resources: []apiv1.ReceiverResource{resource("GitRepository", "shop")},
+		}}
+		w.create(slow)
+		w.served(slow)
+		for range 4 {
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(w.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			if _, err = io.WriteString(conn, "POST "+slow.Status.WebhookPath+" HTTP/1.1\r\nHost: hooks\r\nX-Signature: "+sign(sha256.New, "sha256", "")+"\r\nContent-Length: 1000\r\n\r\nslow"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 { // at any of which all places may be taken
+			w.post(url, nil, "", http.StatusOK)
+		}
 	}
 }
 

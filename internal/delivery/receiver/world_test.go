@@ -135,7 +135,7 @@ func newWorld(t *testing.T, change ...func(*receiver.Options)) *world {
 	}
 	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
 		Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)},
-		Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{env.Namespace: {}}},
+		Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{env.Namespace: {}, env.Namespace + "-b": {}}},
 	})
 	if err != nil {
 		t.Fatal(err)
