@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -46,8 +48,11 @@ func (j *journal) String() string {
 // TestSecretsNeverLeak fails in every way that a secret takes part in, and then searches all that an agent says.
 func TestSecretsNeverLeak(t *testing.T) {
 	t.Parallel()
-	j := &journal{}
+	j, spans, registry := &journal{}, &collector{}, prometheus.NewRegistry()
+	server := httptest.NewServer(spans)
+	t.Cleanup(server.Close)
 	w := newWorld(t, func(o *agent.Options) {
+		o.Metrics, o.Traces, o.OTLPEndpoint = registry, true, server.URL
 		o.Log = funcr.NewJSON(func(line string) {
 			j.mu.Lock()
 			defer j.mu.Unlock()
@@ -104,13 +109,15 @@ func TestSecretsNeverLeak(t *testing.T) {
 		}
 		said[what] = string(text)
 	}
-	w.stop() // events are written, logs are complete
-	said["logs"] = j.String()
-	families, err := metrics.Registry.Gather()
-	if err != nil {
-		t.Fatal(err)
+	said["metrics"] = gathered(t, registry) // the agent takes its own away when it ends
+	w.stop()                                // events are written, logs are complete, the last spans are sent
+	said["logs"], said["traces"] = j.String(), spans.String()
+	said["controller-runtime's metrics"] = gathered(t, metrics.Registry)
+	for _, what := range []string{"events", "Kustomizations", "logs", "traces", "metrics"} {
+		if !strings.Contains(said[what], "sops-label") {
+			t.Errorf("the %s don't speak of what failed: the search proves nothing", what)
+		}
 	}
-	said["metrics"] = fmt.Sprint(families)
 	for what, text := range said {
 		if len(text) < 100 {
 			t.Errorf("there are no %s: the search proves nothing", what)
@@ -126,6 +133,16 @@ func TestSecretsNeverLeak(t *testing.T) {
 			t.Errorf("the private key shows in the %s", what)
 		}
 	}
+}
+
+// gathered returns all series of a registry, with their labels.
+func gathered(t *testing.T, from prometheus.Gatherer) string {
+	t.Helper()
+	families, err := from.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(families)
 }
 
 // fails waits until obj is not Ready for a reason of its own.

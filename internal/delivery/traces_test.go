@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -46,6 +47,13 @@ func (c *collector) find(name string) []*tracev1.Span {
 		}
 	}
 	return out
+}
+
+// String returns all that the spans say: their names, attributes, events and states.
+func (c *collector) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprint(c.spans)
 }
 
 func attributeOf(s *tracev1.Span, key string) string {
