@@ -47,7 +47,8 @@ const (
 	// recovery is for what comes after: the leader's Lease of fifteen seconds, and the longest pause of a watch.
 	recovery = 60 * time.Second
 	settling = 2 * time.Minute
-	// mostKnocks is how many connections one agent may try in the minute: some twenty watches and lists, each with pauses that grow.
+	// mostKnocks is how many connections one agent may try in the minute: some twenty watches and lists, each with pauses that grow, and what
+	// can't be recorded.
 	mostKnocks = 60 * 20
 	// mostGrowth is how much more memory an agent may take for it, in KiB.
 	mostGrowth = 64 << 10

@@ -214,7 +214,9 @@ func TestNobodyKnocksAllTheTime(t *testing.T) {
 	first := w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
 	var asked atomic.Int64
 	url := w.front(&asked)
-	w.source(func(r *sourcev1.GitRepository) { r.Spec.URL, r.Spec.Interval = url, metav1.Duration{Duration: time.Second} })
+	w.source(func(r *sourcev1.GitRepository) {
+		r.Spec.URL, r.Spec.Interval = url, metav1.Duration{Duration: time.Second}
+	})
 	ks := w.kustomization("shop")
 	w.applied(ks, first)
 
