@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,7 @@ func (p *paper) String() string {
 	return p.text.String()
 }
 
-// working runs an agent for the world's namespace, which logs as `slipway agent --log-level=LEVEL` does. log ends the agent, so that
+// working runs an agent for the world's namespace, which serves its artifacts and logs as `slipway agent --log-level=LEVEL` does. log ends the agent, so that
 // everything is written, and returns what it logged.
 func (w *world) working(level string) (log func() string) {
 	w.t.Helper()
@@ -46,7 +47,10 @@ func (w *world) working(level string) (log func() string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	opts := agent.Options{Log: logger, DataDir: w.t.TempDir(), Namespaces: []string{w.namespace}}
+	address := vacant(w.t)
+	opts := agent.Options{
+		Log: logger, DataDir: w.t.TempDir(), Namespaces: []string{w.namespace}, ArtifactAddress: address, Advertise: "http://" + address,
+	}
 	opts.Kustomizations.AllowAgentIdentity = true
 	go func() { done <- agent.Run(ctx, w.config, opts) }()
 	stop := sync.OnceFunc(func() {
@@ -57,6 +61,18 @@ func (w *world) working(level string) (log func() string) {
 	})
 	w.t.Cleanup(stop)
 	return func() string { stop(); return errs.String() }
+}
+
+// vacant returns an address of this machine that nobody listens on.
+func vacant(t *testing.T) string {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }() // the agent takes it
+	return listener.Addr().String()
 }
 
 // repository serves a Git repository with these files.
