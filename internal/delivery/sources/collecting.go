@@ -18,16 +18,25 @@ type collector struct {
 	ctx  context.Context
 	free func(ctx context.Context) error
 
-	mu   sync.Mutex
-	due  bool
-	work sync.WaitGroup
+	mu    sync.Mutex
+	due   bool
+	ended bool
+	work  sync.WaitGroup
+}
+
+// end returns when no collection is under way; none begins any more.
+func (c *collector) end() {
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+	c.work.Wait()
 }
 
 // soon has a collection made in a moment, for all who ask until then.
 func (c *collector) soon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.due || c.ctx.Err() != nil {
+	if c.due || c.ended || c.ctx.Err() != nil {
 		return
 	}
 	c.due = true

@@ -23,6 +23,7 @@ type gates struct {
 	width int
 
 	mu     sync.Mutex
+	closed bool
 	spaces map[string]chan struct{}
 }
 
@@ -39,8 +40,23 @@ func (g *gates) of(namespace string) chan struct{} {
 	return g.spaces[namespace]
 }
 
-// wait returns when all who went through have come back.
-func (g *gates) wait() { g.wg.Wait() }
+// send runs a fetch, unless the gates are closed.
+func (g *gates) send(fly func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.wg.Go(fly)
+	}
+	return !g.closed
+}
+
+// wait closes the gates and returns when all who went through have come back.
+func (g *gates) wait() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.wg.Wait()
+}
 
 // flights are the fetches of one kind that are under way, one per source at most. They hold no worker: a server that doesn't answer
 // keeps nobody waiting but the namespace that named it.
@@ -107,8 +123,7 @@ func (f *flights[T]) start(key types.NamespacedName, fly func(context.Context) *
 	gate := f.gates.of(key.Namespace)
 	ctx, cancel := context.WithCancel(f.ctx)
 	away := &flight{cancel: cancel}
-	f.away[key] = away
-	f.gates.wg.Go(func() {
+	sent := f.gates.send(func() {
 		defer cancel()
 		var end *landed[T]
 		select {
@@ -121,6 +136,11 @@ func (f *flights[T]) start(key types.NamespacedName, fly func(context.Context) *
 		f.land(key, away, end)
 		done()
 	})
+	if !sent {
+		cancel()
+		return
+	}
+	f.away[key] = away // its end waits for f.mu
 }
 
 // land notes how a fetch ended, unless it was forgotten.

@@ -96,7 +96,7 @@ func (s *Sources) Serve(kind Kind) error {
 // Wait returns when no fetch and no collection is under way any more, after the context of SetUp has ended.
 func (s *Sources) Wait() {
 	s.shared.gates.wait()
-	s.shared.collector.work.Wait()
+	s.shared.collector.end()
 }
 
 // New returns an empty object of a kind; false if the kind isn't served.
