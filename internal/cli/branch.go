@@ -29,7 +29,7 @@ func (a *App) freshMirror(ctx context.Context, c *cluster, address string, secre
 		return nil, err
 	}
 	a.waitf("fetching %s", withoutUser(address))
-	return a.mirror(ctx, c, cache, address, "", secret)
+	return a.mirror(ctx, c, cache, "", upstream{address: address, secret: secret})
 }
 
 // checkoutBranch reads a branch of a repository on this machine as the agent would: what the source ignores is left out. A branch that is

@@ -20,15 +20,26 @@ import (
 	"github.com/slipway-dev/slipway/internal/history"
 )
 
-// The environment variables with which a person logs in to a Git server over HTTPS.
+// The environment variables with which a person logs in to a Git server over HTTPS, and to which one.
 const (
+	envGitHost     = "SLIPWAY_GIT_HOST"
 	envGitUsername = "SLIPWAY_GIT_USERNAME"
 	envGitPassword = "SLIPWAY_GIT_PASSWORD"
 )
 
+// upstream is where a history is fetched from. Others have written it: whoever may create sources, or push images.
+type upstream struct {
+	address string
+	// secret is the source's own.
+	secret client.ObjectKey
+	// claimed: an image says so of itself, and nobody who may create a source does.
+	claimed bool
+}
+
 // mirror fetches a history: as the person first, and with the source's Secret where that isn't enough and the person may read it.
-func (a *App) mirror(ctx context.Context, c *cluster, cache, address, commit string, secret client.ObjectKey) (*history.Repository, error) {
-	own, err := ownCredentials(address)
+func (a *App) mirror(ctx context.Context, c *cluster, cache, commit string, from upstream) (*history.Repository, error) {
+	address, secret := from.address, from.secret
+	own, err := a.ownCredentials(from)
 	if err != nil {
 		return nil, err
 	}
@@ -74,17 +85,23 @@ func withoutSecrets(err error, address string) error {
 	return errors.New(text)
 }
 
-// ownCredentials are those of the person: of the environment or ~/.netrc over HTTP. Over ssh it is the agent's keys and the person's
-// known_hosts, which is what nothing means there.
-func ownCredentials(address string) (history.Credentials, error) {
-	endpoint, err := transport.NewEndpoint(address)
+// ownCredentials are those of the person for the very host: of the environment or ~/.netrc over HTTPS. Over ssh it is the agent's keys and
+// the person's known_hosts, which is what nothing means there.
+func (a *App) ownCredentials(from upstream) (history.Credentials, error) {
+	endpoint, err := transport.NewEndpoint(from.address)
 	if err != nil {
 		return history.Credentials{}, errors.New("the repository's address is no URL")
 	}
-	if endpoint.Protocol != "https" && endpoint.Protocol != "http" || endpoint.User != "" {
-		return history.Credentials{}, nil
+	at, err := url.Parse(from.address)
+	if err != nil || endpoint.Protocol != "https" || endpoint.User != "" || from.claimed {
+		return history.Credentials{}, nil //nolint:nilerr // what isn't a URL is fetched with ssh
 	}
-	if password := os.Getenv(envGitPassword); password != "" {
+	password, host := os.Getenv(envGitPassword), os.Getenv(envGitHost)
+	switch {
+	case password == "":
+	case host == "":
+		a.waitf("$%s isn't used: set $%s to the host that it is for", envGitPassword, envGitHost)
+	case strings.EqualFold(host, at.Host):
 		return history.Credentials{Auth: &githttp.BasicAuth{Username: cmp.Or(os.Getenv(envGitUsername), "git"), Password: password}}, nil
 	}
 	home, err := os.UserHomeDir()
@@ -96,13 +113,13 @@ func ownCredentials(address string) (history.Credentials, error) {
 		return history.Credentials{}, nil //nolint:nilerr // most people have none
 	}
 	defer file.Close()
-	if login, password, ok := fromNetrc(bufio.NewScanner(file), hostOf(address)); ok {
+	if login, password, ok := fromNetrc(bufio.NewScanner(file), at.Hostname()); ok {
 		return history.Credentials{Auth: &githttp.BasicAuth{Username: login, Password: password}}, nil
 	}
 	return history.Credentials{}, nil
 }
 
-// fromNetrc finds a machine, or the default, in the words of a .netrc.
+// fromNetrc finds a machine in the words of a .netrc. Its default is for hosts that the person names, which nobody did here.
 func fromNetrc(words *bufio.Scanner, host string) (login, password string, found bool) {
 	words.Split(bufio.ScanWords)
 	ours := false
@@ -115,7 +132,10 @@ func fromNetrc(words *bufio.Scanner, host string) (login, password string, found
 			ours = words.Scan() && words.Text() == host
 			found = found || ours
 		case "default":
-			ours, found = !found, true
+			if found {
+				return login, password, password != ""
+			}
+			ours = false
 		case "login":
 			if words.Scan() && ours {
 				login = words.Text()

@@ -36,8 +36,8 @@ the source here, as the agent does, up to some hundred times; nothing is changed
 
 The commit is read from a Git repository with its history: --repo, else the one you are in, if it has the revision that was
 applied; else a mirror that is made once in your cache folder. To fetch it you are who you are: your ssh agent, ~/.netrc, or
-$SLIPWAY_GIT_USERNAME and $SLIPWAY_GIT_PASSWORD; and where that isn't enough, the source's Secret is read with your kubeconfig,
-which works only if you may. Without a history the revision that was applied is told instead.
+$SLIPWAY_GIT_USERNAME and $SLIPWAY_GIT_PASSWORD for the host $SLIPWAY_GIT_HOST, over HTTPS only; and where that isn't enough, the
+source's Secret is read with your kubeconfig, which works only if you may. Without a history the revision that was applied is told instead.
 
 Values of Secrets aren't shown.`,
 		Example: `  # Why are there five of them?

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
@@ -21,7 +20,7 @@ const (
 // historyFor opens a repository that has the commit of a revision, or says in the report why there is none.
 func (a *App) historyFor(ctx context.Context, c *cluster, report *whyReport, revision, dir string) (*history.Repository, string) {
 	from := report.Source
-	address, secret := "", ""
+	up := upstream{secret: client.ObjectKey{Namespace: from.Namespace}}
 	switch from.Kind {
 	case sourcev1.GitRepositoryKind:
 		var repo sourcev1.GitRepository
@@ -29,23 +28,24 @@ func (a *App) historyFor(ctx context.Context, c *cluster, report *whyReport, rev
 			report.note("the history isn't known: %v", err)
 			return nil, ""
 		}
-		address = repo.Spec.URL
+		up.address = repo.Spec.URL
 		if repo.Spec.SecretRef != nil {
-			secret = repo.Spec.SecretRef.Name
+			up.secret.Name = repo.Spec.SecretRef.Name
 		}
 	case sourcev1.OCIRepositoryKind:
 		var repo sourcev1.OCIRepository
 		if err := c.Get(ctx, client.ObjectKey{Namespace: from.Namespace, Name: from.Name}, &repo); err != nil || repo.Status.Artifact == nil {
 			return nil, ""
 		}
-		address, revision = repo.Status.Artifact.Metadata[annotationSource], repo.Status.Artifact.Metadata[annotationRevision]
+		up.address, revision = repo.Status.Artifact.Metadata[annotationSource], repo.Status.Artifact.Metadata[annotationRevision]
+		up.claimed = true
 	}
 	commit := commitOf(revision)
 	if commit == "" {
 		report.note("a %s has no commits; the lines are those of its files at %s", from.Kind, shortRevision(from.Revision))
 		return nil, ""
 	}
-	repo, err := a.openHistory(ctx, c, address, commit, client.ObjectKey{Namespace: from.Namespace, Name: secret}, dir)
+	repo, err := a.openHistory(ctx, c, commit, up, dir)
 	if err != nil {
 		report.note("who wrote a line isn't known: %v\nWith --repo DIR a working copy tells it. The lines are those of %s.", err, revision)
 		return nil, ""
@@ -54,7 +54,7 @@ func (a *App) historyFor(ctx context.Context, c *cluster, report *whyReport, rev
 }
 
 // openHistory looks in a working copy for a commit: in dir, in the folder the person is in, and else in a mirror.
-func (a *App) openHistory(ctx context.Context, c *cluster, address, commit string, secret client.ObjectKey, dir string) (*history.Repository, error) {
+func (a *App) openHistory(ctx context.Context, c *cluster, commit string, from upstream, dir string) (*history.Repository, error) {
 	if dir != "" {
 		repo, err := history.Open(dir)
 		if err == nil && !repo.Has(commit) {
@@ -65,17 +65,17 @@ func (a *App) openHistory(ctx context.Context, c *cluster, address, commit strin
 	if repo, err := history.Open("."); err == nil && repo.Has(commit) {
 		return repo, nil
 	}
-	if address == "" {
+	if from.address == "" {
 		return nil, fmt.Errorf("nothing says which repository has commit %.10s", commit)
 	}
 	cache, err := historyFolder()
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(address, "file:") {
-		a.waitf("reading the history of %s", withoutUser(address))
+	if !strings.HasPrefix(from.address, "file:") {
+		a.waitf("reading the history of %s", withoutUser(from.address))
 	}
-	return a.mirror(ctx, c, cache, address, commit, secret)
+	return a.mirror(ctx, c, cache, commit, from)
 }
 
 // commitOf is the commit in a revision such as main@sha1:0123…, or "".
@@ -86,12 +86,4 @@ func commitOf(revision string) string {
 		return ""
 	}
 	return revision[at+len(name):]
-}
-
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return u.Hostname()
 }
