@@ -10,6 +10,7 @@ import (
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -267,7 +268,7 @@ func (c *cluster) variable(ctx context.Context, ks *kustomizev1.Kustomization, n
 // addForeign adds the fields that somebody has set in the cluster and that aren't in Git.
 func (e *whyExplainer) addForeign(below provenance.Path) {
 	for _, path := range provenance.Leaves(e.live.Object) {
-		if path[0] == "status" || serverOwns(path) || below != nil && !startsWith(path, e.resolved(below)) {
+		if path[0] == "status" || serverOwns(path) || isLastApplied(path) || below != nil && !startsWith(path, e.resolved(below)) {
 			continue
 		}
 		if _, _, inGit := provenance.Follow(e.live.Object, path, e.built.Object); inGit {
@@ -299,13 +300,27 @@ func (e *whyExplainer) secretData(path provenance.Path) (provenance.Path, any, b
 	return provenance.Resolve(e.live.Object, at)
 }
 
-// shown is a value as it may be seen: nothing of a Secret.
+// shown is a value as it may be seen. Of a Secret that is what it is called and how it is labelled: its data may also be in annotations, such
+// as kubectl's copy of the whole object.
 func (e *whyExplainer) shown(path provenance.Path, value any) any {
-	if e.live.GetKind() == "Secret" && e.live.GroupVersionKind().Group == "" && (path[0] == "data" || path[0] == "stringData") {
+	if e.live.GetKind() == "Secret" && e.live.GroupVersionKind().Group == "" && !tellsNoSecret(path) {
 		return hiddenValue
 	}
 	if text, ok := value.(string); ok {
 		return e.hidden.Hide(text)
 	}
 	return value
+}
+
+// tellsNoSecret says of a field of a Secret that it may be seen.
+func tellsNoSecret(path provenance.Path) bool {
+	if path[0] == "metadata" && len(path) > 1 {
+		return path[1] == "name" || path[1] == "namespace" || path[1] == "labels"
+	}
+	return path[0] == "apiVersion" || path[0] == "kind" || path[0] == "type" || path[0] == "immutable"
+}
+
+// isLastApplied says of a field that it is kubectl's copy of the whole object, which says nothing that the object doesn't.
+func isLastApplied(path provenance.Path) bool {
+	return len(path) == 3 && path[1] == "annotations" && path[2] == corev1.LastAppliedConfigAnnotation
 }

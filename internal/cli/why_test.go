@@ -228,6 +228,35 @@ func TestWhy(t *testing.T) {
 	w.slipway("why", "deployment/web", "spec[").want(t, ExitUsage, "without ]")
 }
 
+// TestWhyShowsNothingOfASecret has kubectl and others keep the data of Secrets in annotations too.
+func TestWhyShowsNothingOfASecret(t *testing.T) {
+	w := newWorld(t)
+	w.delivering(whyChanges()...)
+	var key corev1.Secret
+	if err := w.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "key"}, &key); err != nil {
+		t.Fatal(err)
+	}
+	key.Annotations = map[string]string{
+		"kubectl.kubernetes.io/last-applied-configuration": `{"apiVersion":"v1","data":{"token":"c3dvcmRmaXNo"},"kind":"Secret"}`,
+		"backup.example.com/copy":                          "swordfish",
+	}
+	if err := w.Update(t.Context(), &key, client.FieldOwner("kubectl-client-side-apply")); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"secret/key"}, {"secret/key", "-o", "json"}, {"secret/key", "metadata.annotations[backup.example.com/copy]"},
+		{"secret/key", "metadata.annotations[kubectl.kubernetes.io/last-applied-configuration]"}, {"secret/key", "data.token"},
+	} {
+		got := w.slipway(append([]string{"why"}, args...)...)
+		for _, secret := range []string{"swordfish", "c3dvcmRmaXNo"} {
+			if strings.Contains(got.out+got.err, secret) {
+				t.Errorf("%v: %q is shown:\n%s%s", args, secret, got.out, got.err)
+			}
+		}
+	}
+	w.slipway("why", "secret/key").want(t, ExitDone, "metadata.annotations[backup.example.com/copy]", "metadata.labels", w.namespace)
+}
+
 func TestWhyWithoutHistory(t *testing.T) {
 	w := newWorld(t)
 	ks, _ := w.delivering(whyChanges()...)
