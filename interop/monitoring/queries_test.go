@@ -206,7 +206,7 @@ func complaints(query string, have seen) (wrong []string, err error) {
 		for _, m := range selector.LabelMatchers {
 			values, ok := metric[m.Name]
 			switch {
-			case m.Name == promlabels.MetricName:
+			case m.Name == model.MetricNameLabel:
 			case !ok:
 				wrong = append(wrong, fmt.Sprintf("%s has no label %s but %q", selector.Name, m.Name, slices.Sorted(maps.Keys(metric))))
 			case m.Type == promlabels.MatchEqual && values != nil && !slices.Contains(outcomes, m.Name) && !slices.Contains(values, m.Value):
