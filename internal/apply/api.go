@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -45,18 +46,44 @@ func (a *api) apply(ctx context.Context, it *item, dryRun bool) (answer, error) 
 	return a.applyBody(ctx, it, it.ref.Name, it.body, dryRun)
 }
 
-func (a *api) applyBody(ctx context.Context, it *item, name string, body []byte, dryRun bool) (answer, error) {
-	var got answer
-	err := a.retry(ctx, it, func(ctx context.Context) error {
-		res := a.applyRequest(it.mapping, it.ref.Namespace, name, body, dryRun, acceptMetadata).Do(ctx)
-		raw, err := answerOf(res)
-		if err != nil {
-			return err
+func (a *api) applyBody(ctx context.Context, it *item, name string, body []byte, dryRun bool) (got answer, err error) {
+	err = a.retry(ctx, it, func(ctx context.Context) (err error) {
+		got, err = a.applyOnce(ctx, it, name, body, dryRun)
+		return err
+	})
+	return got, err
+}
+
+func (a *api) applyOnce(ctx context.Context, it *item, name string, body []byte, dryRun bool) (answer, error) {
+	res := a.applyRequest(it.mapping, it.ref.Namespace, name, body, dryRun, acceptMetadata).Do(ctx)
+	raw, err := answerOf(res)
+	if err != nil {
+		return answer{}, err
+	}
+	var code int
+	res.StatusCode(&code)
+	got := answer{created: code == http.StatusCreated}
+	return got, json.Unmarshal(raw, &got.PartialObjectMetadata)
+}
+
+// nowhere is a resource version that no object has: etcd's first revision. What is applied at it is created, and conflicts with whatever
+// exists.
+const nowhere = "1"
+
+// errExists says of an object that was to be created that it is there.
+var errExists = errors.New("it exists")
+
+// create applies an item as applyBody does, if it doesn't exist. If it does, it is left as it is and the error is errExists.
+func (a *api) create(ctx context.Context, it *item) (got answer, err error) {
+	body, err := it.bodyAt(nowhere)
+	if err != nil {
+		return got, err
+	}
+	err = a.retry(ctx, it, func(ctx context.Context) (err error) {
+		if got, err = a.applyOnce(ctx, it, it.ref.Name, body, false); apierrors.IsConflict(err) {
+			return errExists
 		}
-		var code int
-		res.StatusCode(&code)
-		got = answer{created: code == http.StatusCreated}
-		return json.Unmarshal(raw, &got.PartialObjectMetadata)
+		return err
 	})
 	return got, err
 }

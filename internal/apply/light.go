@@ -1,6 +1,10 @@
 package apply
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -15,6 +19,30 @@ func (r *run) weigh(items []*item) {
 	for _, it := range items {
 		it.light = it.stance == create && (it.inert() || leadsNowhere(it, items))
 	}
+}
+
+// introduce creates a light item. One that exists already, which no watch shows where it has no owner label, is left as it is and not
+// light any more: it has to be proved with the rest, as what others have made can't be taken back.
+func (r *run) introduce(ctx context.Context, it *item) *Error {
+	got, err := r.create(ctx, it)
+	if errors.Is(err, errExists) {
+		it.light, it.stance = false, change
+		return nil
+	}
+	if err != nil {
+		return r.refused(it, err)
+	}
+	return r.record(ctx, it, got, r.actionOf(it, got))
+}
+
+// bodyAt returns the body with a resource version.
+func (it *item) bodyAt(resourceVersion string) ([]byte, error) {
+	metadata, _ := it.obj.Object["metadata"].(map[string]any)
+	metadata = maps.Clone(metadata)
+	metadata["resourceVersion"] = resourceVersion
+	obj := maps.Clone(it.obj.Object)
+	obj["metadata"] = metadata
+	return json.Marshal(obj)
 }
 
 // inert tells whether a new object of this kind has no effect on what runs.

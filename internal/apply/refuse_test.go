@@ -307,3 +307,50 @@ func (w *world) grantAll(account string) {
 		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"roles", "rolebindings"}, Verbs: []string{"get", "list", "watch", "create", "patch", "delete"}},
 	})
 }
+
+// TestARefusedSetLeavesAloneWhatOthersMade brings objects that somebody else has made already, together with one that is refused. No watch
+// knows them: they have no owner label.
+func TestARefusedSetLeavesAloneWhatOthersMade(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason       string
+		there, wants map[string]any
+	}{
+		"another value": {"it would be overwritten", map[string]any{"v": "theirs"}, map[string]any{"v": "ours"}},
+		"one more key":  {"nobody owns it, so nothing is contended", map[string]any{"v": "theirs"}, map[string]any{"v": "theirs", "w": "ours"}},
+		"the very same": {"it would get our labels", map[string]any{"v": "theirs"}, map[string]any{"v": "theirs"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			theirs := w.configMap("adopted", tc.there)
+			if _, err := w.admin().Namespace(w.env.Namespace).Create(t.Context(), theirs, metav1.CreateOptions{FieldManager: "helm"}); err != nil {
+				t.Fatal(err)
+			}
+			ref := kube.RefOf(theirs)
+			before := w.get(ref)
+			ours, app := w.configMap("adopted", tc.wants), w.deployment("app", "app:1")
+			good := app.DeepCopy()
+			_ = unstructured.SetNestedField(app.Object, "Nonsense", "spec", "template", "spec", "restartPolicy")
+			fresh := w.configMap("fresh", nil)
+			if _, requests, err := w.apply(objectsOf(ours, fresh, app)); err == nil {
+				t.Fatalf("want an error; requests: %v", requests)
+			}
+			if after := w.get(ref); !equal(before.Object, after.Object) {
+				t.Errorf("%s: it was\n%v\nand is\n%v", tc.reason, before.Object, after.Object)
+			}
+			if w.exists(kube.RefOf(fresh)) {
+				t.Error("what was created in vain must go again")
+			}
+			w.restart() // so that the owner isn't a careful one
+			got, requests := w.mustApply(objectsOf(ours, fresh, good))
+			if len(requests) > 7 { // that it exists is not asked for again and again
+				t.Errorf("corrected it took %v", requests)
+			}
+			if got["ConfigMap/adopted"] != apply.Configured || got["Deployment/app"] != apply.Created {
+				t.Errorf("corrected: %v, by %v", got, requests)
+			}
+			if data := w.get(ref).Object["data"]; !equal(data, ours.Object["data"]) {
+				t.Errorf("corrected, it is %v", data)
+			}
+		})
+	}
+}

@@ -10,16 +10,30 @@ import (
 )
 
 // write brings the items into the cluster that are not there yet as they should be: first what is light, then the one that proves
-// itself, then the others tier by tier. A tier is not begun when one before it failed.
+// itself, then the others tier by tier. A tier is not begun when one before it failed. Light items that turn out to exist are proved together
+// with the one that would have proved itself, and written with the others.
 func (r *run) write(ctx context.Context, items []*item, first *item) error {
 	r.noteUnwritten(items)
 	light := pick(items, func(it *item) bool { return it.light })
 	rest := pick(items, func(it *item) bool { return it.stance.writing() && it != first && !it.light })
 	r.undo = nil
 	for _, tier := range tiers(light, refOf) {
-		if err := r.each(tier, func(it *item) *Error { return r.put(ctx, it) }); err != nil {
+		if err := r.each(tier, func(it *item) *Error { return r.introduce(ctx, it) }); err != nil {
 			return r.takeBack(ctx, err)
 		}
+	}
+	if found := pick(light, func(it *item) bool { return !it.light }); len(found) > 0 {
+		if first != nil {
+			found = append(found, first)
+			first = nil
+		}
+		if err := r.tailor(ctx, found); err != nil {
+			return r.takeBack(ctx, err)
+		}
+		if err := r.prove(ctx, found, nil); err != nil {
+			return r.takeBack(ctx, err)
+		}
+		rest = append(rest, found...)
 	}
 	if first != nil {
 		if err := r.put(ctx, first); err != nil {

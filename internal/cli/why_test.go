@@ -244,8 +244,11 @@ func TestWhyShowsNothingOfASecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"secret/key"}, {"secret/key", "-o", "json"}, {"secret/key", "metadata.annotations[backup.example.com/copy]"},
-		{"secret/key", "metadata.annotations[kubectl.kubernetes.io/last-applied-configuration]"}, {"secret/key", "data.token"},
+		{"secret/key"},
+		{"secret/key", "-o", "json"},
+		{"secret/key", "metadata.annotations[backup.example.com/copy]"},
+		{"secret/key", "metadata.annotations[kubectl.kubernetes.io/last-applied-configuration]"},
+		{"secret/key", "data.token"},
 	} {
 		got := w.slipway(append([]string{"why"}, args...)...)
 		for _, secret := range []string{"swordfish", "c3dvcmRmaXNo"} {
