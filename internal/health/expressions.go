@@ -7,17 +7,10 @@ import (
 	"github.com/fluxcd/pkg/apis/kustomize"
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
-	"github.com/google/cel-go/ext"
-	"github.com/google/cel-go/interpreter"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-)
 
-// Limits of one expression: its text in bytes, and the cost of one evaluation in CEL's
-// units. The cost is what Kubernetes grants an expression in a CRD or policy.
-const (
-	maxExpression = 16 << 10
-	maxCost       = 1_000_000
+	"github.com/slipway-dev/slipway/internal/health/expr"
 )
 
 // Rules judge kinds by a Kustomization's healthCheckExprs, and all others as Assess
@@ -33,8 +26,8 @@ type expressions struct {
 }
 
 type expression struct {
-	name, text string
-	program    cel.Program
+	name    string
+	program cel.Program
 }
 
 // Compile reads healthCheckExprs. Its error names the check and the expression; it is
@@ -44,7 +37,7 @@ func Compile(checks []kustomize.CustomHealthCheck) (*Rules, error) {
 	if len(checks) == 0 {
 		return r, nil
 	}
-	env, err := environment()
+	env, err := expr.Environment()
 	if err != nil {
 		return nil, err
 	}
@@ -65,25 +58,6 @@ func Compile(checks []kustomize.CustomHealthCheck) (*Rules, error) {
 		}
 	}
 	return r, nil
-}
-
-// environment is what expressions may use: the object's top-level fields as variables,
-// whatever they are called, and CEL's extensions for texts, sets and encodings.
-func environment() (*cel.Env, error) {
-	env, err := cel.NewEnv(
-		cel.HomogeneousAggregateLiterals(),
-		cel.EagerlyValidateDeclarations(true),
-		cel.DefaultUTCTimeZone(true),
-		cel.CrossTypeNumericComparisons(true),
-		cel.OptionalTypes(),
-		ext.Strings(),
-		ext.Sets(),
-		ext.Encoders(),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("prepare CEL: %w", err)
-	}
-	return env, nil
 }
 
 func compileAll(env *cel.Env, texts kustomize.HealthCheckExpressions) (expressions, error) {
@@ -114,18 +88,11 @@ func compileAll(env *cel.Env, texts kustomize.HealthCheckExpressions) (expressio
 // compile parses without checking types: the variables are the fields of objects of
 // which nothing is known here.
 func compile(env *cel.Env, name, text string) (*expression, error) {
-	if len(text) > maxExpression {
-		return nil, fmt.Errorf("%s: the expression has %d bytes; %d are the limit", name, len(text), maxExpression)
-	}
-	ast, issues := env.Parse(text)
-	if issues.Err() != nil {
-		return nil, fmt.Errorf("%s: %w", name, issues.Err())
-	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	program, err := expr.Parse(env, text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &expression{name: name, text: text, program: program}, nil
+	return &expression{name: name, program: program}, nil
 }
 
 // NeedsBody is NeedsBody, and true for the kinds that have expressions.
@@ -198,20 +165,10 @@ func (e expressions) assess(o object) Verdict {
 	return progressing("NotCurrent", "its current expression does not hold yet%s", message)
 }
 
-// whyNot says why an expression could not be evaluated. CEL's own words are not passed on: they may quote data of the object, such as
-// the key that a map does not have, which an expression can take from a Secret.
-func whyNot(err error) string {
-	var cancelled interpreter.EvalCancelledError
-	if errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded {
-		return fmt.Sprintf("it exceeds the cost limit of %d; make it look at less", maxCost)
-	}
-	return "a field that it reads may be missing, or of another type; ask for it with has() first"
-}
-
 func (e *expression) eval(fields map[string]any) (holds bool, err error) {
 	value, _, err := e.program.Eval(fields)
 	if err != nil {
-		return false, fmt.Errorf("the %s expression cannot be evaluated on this object: %s", e.name, whyNot(err))
+		return false, fmt.Errorf("the %s expression cannot be evaluated on this object: %s", e.name, expr.WhyNot(err))
 	}
 	b, ok := value.(types.Bool)
 	if !ok {

@@ -1,12 +1,12 @@
 package health
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
-	"github.com/google/cel-go/interpreter"
+
+	"github.com/slipway-dev/slipway/internal/health/expr"
 )
 
 // ReadyExpr is a CEL expression that says whether one object may go on because another one is ready. It is safe for concurrent use.
@@ -20,28 +20,17 @@ const (
 
 // CompileReady reads a readyExpr. Its error is for the person who wrote it.
 func CompileReady(text string) (*ReadyExpr, error) {
-	if len(text) > maxExpression {
-		return nil, fmt.Errorf("the expression has %d bytes; %d are the limit", len(text), maxExpression)
-	}
-	base, err := environment()
-	if err != nil {
-		return nil, err
-	}
 	fields := cel.MapType(cel.StringType, cel.DynType)
-	env, err := base.Extend(cel.Variable(readySelf, fields), cel.Variable(readyDep, fields))
-	if err != nil {
-		return nil, fmt.Errorf("prepare CEL: %w", err)
-	}
-	ast, issues := env.Compile(text)
-	if issues.Err() != nil {
-		return nil, issues.Err()
-	}
-	if out := ast.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
-		return nil, fmt.Errorf("the expression gives %s, not true or false; compare it with something", out)
-	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	env, err := expr.Environment(cel.HomogeneousAggregateLiterals(), cel.Variable(readySelf, fields), cel.Variable(readyDep, fields))
 	if err != nil {
 		return nil, err
+	}
+	program, out, err := expr.Compile(env, text)
+	if err != nil {
+		return nil, err
+	}
+	if !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
+		return nil, fmt.Errorf("the expression gives %s, not true or false; compare it with something", out)
 	}
 	return &ReadyExpr{program: program}, nil
 }
@@ -61,9 +50,7 @@ func (e *NotEvaluable) Error() string { return e.Why }
 func (e *ReadyExpr) Holds(self, dep map[string]any) (bool, error) {
 	value, _, err := e.program.Eval(map[string]any{readySelf: self, readyDep: dep})
 	if err != nil {
-		var cancelled interpreter.EvalCancelledError
-		costly := errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded
-		return false, &NotEvaluable{Why: whyNot(err), Lasting: costly}
+		return false, &NotEvaluable{Why: expr.WhyNot(err), Lasting: expr.Lasting(err)}
 	}
 	b, ok := value.(types.Bool)
 	if !ok {

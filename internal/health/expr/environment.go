@@ -1,0 +1,85 @@
+package expr
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/ext"
+)
+
+// Limits of one expression: its text in bytes, and the cost of one evaluation in CEL's units. The cost is what Kubernetes grants an
+// expression in a CRD or policy.
+const (
+	MaxText = 16 << 10
+	MaxCost = 1_000_000
+)
+
+// base is what all expressions may use. It is prepared once: that takes a millisecond.
+var base = sync.OnceValues(func() (*cel.Env, error) {
+	env, err := cel.NewEnv(
+		cel.EagerlyValidateDeclarations(true),
+		cel.DefaultUTCTimeZone(true),
+		cel.CrossTypeNumericComparisons(true),
+		cel.OptionalTypes(),
+		ext.Strings(),
+		ext.Sets(),
+		ext.Encoders(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("prepare CEL: %w", err)
+	}
+	bounded, err := bound(env)
+	if err != nil {
+		return nil, fmt.Errorf("prepare CEL: %w", err)
+	}
+	return bounded, nil
+})
+
+// Environment is what expressions may use: CEL with its extensions for texts, sets and encodings, which are those that Flux documents for
+// healthCheckExprs, and what the caller adds.
+func Environment(more ...cel.EnvOption) (*cel.Env, error) {
+	env, err := base()
+	if err != nil || len(more) == 0 {
+		return env, err
+	}
+	env, err = env.Extend(more...)
+	if err != nil {
+		return nil, fmt.Errorf("prepare CEL: %w", err)
+	}
+	return env, nil
+}
+
+// Parse compiles an expression without checking names and types: its variables are the fields of objects of which nothing is known. Its
+// error is for the person who wrote the expression.
+func Parse(env *cel.Env, text string) (cel.Program, error) {
+	return compile(env, text, env.Parse)
+}
+
+// Compile compiles an expression and checks its names and types. Its error is for the person who wrote the expression.
+func Compile(env *cel.Env, text string) (cel.Program, *cel.Type, error) {
+	var out *cel.Type
+	program, err := compile(env, text, func(text string) (*cel.Ast, *cel.Issues) {
+		ast, issues := env.Compile(text)
+		if issues.Err() == nil {
+			out = ast.OutputType()
+		}
+		return ast, issues
+	})
+	return program, out, err
+}
+
+func compile(env *cel.Env, text string, read func(string) (*cel.Ast, *cel.Issues)) (cel.Program, error) {
+	if len(text) > MaxText {
+		return nil, fmt.Errorf("the expression has %d bytes; %d are the limit", len(text), MaxText)
+	}
+	ast, issues := read(text)
+	if issues.Err() != nil {
+		return nil, issues.Err()
+	}
+	if n := multiplied(ast.NativeRep().Expr()); n > maxMultiplied {
+		return nil, fmt.Errorf("the expression puts values into lists and maps, and those into others, so often that it could multiply what it reads "+
+			"%d times; %d are the limit", n, maxMultiplied)
+	}
+	return env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(costs{}), cel.CostLimit(MaxCost))
+}
