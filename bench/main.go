@@ -163,6 +163,12 @@ func (o options) jobs() ([]job, error) {
 					add("start", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return there(ctx, a, e, o.start) })
 				}
 			case "monorepo":
+				if slices.Contains(names, "floor") {
+					jobs = append(jobs, job{"irrelevant commit", "floor", func(ctx context.Context, a *arena) ([]result, error) {
+						r, err := recordFloor(ctx, a, o.monorepo.n)
+						return []result{r}, err
+					}})
+				}
 				for _, name := range names {
 					add("monorepo", name, func(ctx context.Context, a *arena, e engine) ([]result, error) {
 						return monorepo(ctx, a, e, o.monorepo)

@@ -80,6 +80,8 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	flags.BoolVar(&f.Kustomizations.AdditiveReadyExpr, "additive-ready-expr", false,
 		"a dependency with a readyExpr must be Ready besides; Flux's feature gate AdditiveCELDependencyCheck")
 	flags.DurationVar(&f.Kustomizations.Sweep, "sweep", 6*time.Hour, "how often everything is applied again although nothing seems to have changed")
+	flags.DurationVar(&f.Kustomizations.RecordWithin, "record-within", 10*time.Second,
+		"how long a commit that changes nothing for a Kustomization may go unrecorded in its status; longer, and commits share a write")
 	flags.StringToInt64Var(&f.sourceLimits, "source-limits", nil,
 		"bounds of one source instead of the defaults, such as MaxTreeBytes=536870912,MaxFiles=100000; what exceeds one is refused by its name")
 	flags.BoolVar(&f.AllowFile, "allow-file-urls", false, "serve file:// URLs of Git repositories on this machine; never where others may create sources")

@@ -63,6 +63,9 @@ type KustomizationOptions struct {
 	AdditiveReadyExpr bool
 	// Sweep is how often everything is applied again although nothing seems to have changed. Default: 6 h; spread by a tenth.
 	Sweep time.Duration
+	// RecordWithin is how long a revision that changes nothing for a Kustomization may go unrecorded in its status. Up to the default,
+	// 10 s, fewer than a thousand Kustomizations take less; a longer one is used to the full, so that commits share a write.
+	RecordWithin time.Duration
 	// Concurrent is how many Kustomizations are worked on at once. Default: 8.
 	Concurrent int
 	// Aside keeps Kustomizations alone while Flux works on them. Nil: it never does.

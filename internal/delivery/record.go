@@ -11,8 +11,8 @@ const (
 	// a commit to a repository of a thousand is a hundred status writes a second, behind those of the few that it does change, and the
 	// commits that come meanwhile cost nothing more.
 	recordEach = 10 * time.Millisecond
-	// recordWithin is the longest that such a revision goes without being recorded.
-	recordWithin = 10 * time.Second
+	// defaultRecordWithin is the longest that such a revision goes without being recorded.
+	defaultRecordWithin = 10 * time.Second
 )
 
 // recordDue tells whether the revision that the source has come to is to be recorded now, although no file that the last build read has
@@ -25,7 +25,10 @@ func (t *task) recordDue(ctx context.Context, f facts) bool {
 	if t.entry.recordAt.IsZero() {
 		t.entry.recordAt = t.started
 		if len(t.dependents(ctx, t.key())) == 0 {
-			longest := min(recordWithin, time.Duration(t.memory.len())*recordEach)
+			longest := min(t.opts.RecordWithin, time.Duration(t.memory.len())*recordEach)
+			if t.opts.RecordWithin > defaultRecordWithin { // asked for
+				longest = t.opts.RecordWithin
+			}
 			t.entry.recordAt = t.started.Add(rand.N(longest + 1)) //nolint:gosec // no secret depends on it
 		}
 	}

@@ -51,6 +51,9 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 	if opts.Sweep == 0 {
 		opts.Sweep = defaultSweep
 	}
+	if opts.RecordWithin == 0 {
+		opts.RecordWithin = defaultRecordWithin
+	}
 	if opts.Concurrent == 0 {
 		opts.Concurrent = defaultConcurrent
 	}
