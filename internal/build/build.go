@@ -129,7 +129,7 @@ func (v *view) kustomize(dir string) (resmap.ResMap, error) {
 	if !errors.Is(v.failure, errOwnSchema) {
 		return rendered, err
 	}
-	v.failure, v.schemaIsOurs = nil, true
+	v.failure, v.schemaIsOurs, v.limits = nil, true, v.limits.alone()
 	v.inputBytes, v.kustomizations, v.objectCount = 0, 0, 0
 	err = withOwnSchema(func() (err error) {
 		rendered, err = v.run(dir)

@@ -60,6 +60,21 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// What a build may cost at most that keeps all others waiting.
+const (
+	aloneObjects        = 300
+	aloneInputBytes     = 16 << 20
+	aloneKustomizations = 200
+)
+
+// alone are the limits of a build that runs while no other does.
+func (l Limits) alone() Limits {
+	l.Objects = min(l.Objects, aloneObjects)
+	l.InputBytes = min(l.InputBytes, aloneInputBytes)
+	l.Kustomizations = min(l.Kustomizations, aloneKustomizations)
+	return l
+}
+
 func orDefault[T int | int64](v, d T) T {
 	if v <= 0 {
 		return d
