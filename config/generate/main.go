@@ -1,5 +1,5 @@
-// Command generate writes the manifests under config/ that follow from Go code: CRDs from the types of Flux's API modules in the
-// versions that go.mod names, and the agent's roles from the markers in config/rbac.
+// Command generate writes what follows from Go code: under config/ the CRDs, from the types of Flux's API modules in the versions that
+// go.mod names and from our own, and the agent's roles, from the markers in config/rbac; beside our types the functions that copy them.
 //
 // It runs controller-gen from the tools module. Run it with 'make generate' or 'go generate ./config/...'.
 package main
@@ -11,18 +11,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 //go:generate go run . ..
 
-// The packages with the types, relative to the module that go.mod pins.
+// The packages with the types: Flux's as go.mod pins them, ours by their place from config/.
 const (
+	ownTypes           = "../api/v1alpha1"
 	sourceTypes        = "github.com/fluxcd/source-controller/api/v1"
 	kustomizationTypes = "github.com/fluxcd/kustomize-controller/api/v1"
 	receiverTypes      = "github.com/fluxcd/notification-controller/api/v1"
 )
 
-// served lists the generated CRDs that are kept: the kinds that Slipway serves. The packages hold more.
+// served lists the generated CRDs of the kinds that Slipway serves, which are those that are installed with it. Flux's packages hold more.
 func served() []string {
 	return []string{
 		"kustomize.toolkit.fluxcd.io_kustomizations.yaml",
@@ -31,6 +33,17 @@ func served() []string {
 		"source.toolkit.fluxcd.io_externalartifacts.yaml",
 		"source.toolkit.fluxcd.io_gitrepositories.yaml",
 		"source.toolkit.fluxcd.io_ocirepositories.yaml",
+	}
+}
+
+// unserved lists the generated CRDs of our own kinds that no agent serves yet: they are kept, and not installed.
+func unserved() []string {
+	return []string{
+		"slipway.dev_agentupgrades.yaml",
+		"slipway.dev_interpreters.yaml",
+		"slipway.dev_modulegrants.yaml",
+		"slipway.dev_modulerevisions.yaml",
+		"slipway.dev_modules.yaml",
 	}
 }
 
@@ -45,14 +58,24 @@ func main() {
 	}
 }
 
-// generate reads the markers below the folder config and writes what follows from them and from Flux's types below the folder out.
+// generate reads the markers below the folder config and in the folder api beside it, and writes what follows from them and from Flux's
+// types below the folder out and into the folder api beside that.
 func generate(ctx context.Context, config, out string) error {
 	scratch, err := os.MkdirTemp("", "slipway-generate-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	err = controllerGen(ctx, config, "crd", "paths="+sourceTypes, "paths="+kustomizationTypes, "paths="+receiverTypes, "output:crd:dir="+scratch)
+	copies, err := filepath.Abs(filepath.Join(out, ownTypes))
+	if err != nil {
+		return err
+	}
+	// The copies come first: without them our types are no objects.
+	if err := controllerGen(ctx, config, "object", "paths="+ownTypes, "output:object:dir="+copies); err != nil {
+		return err
+	}
+	err = controllerGen(ctx, config, "crd", "paths="+sourceTypes, "paths="+kustomizationTypes, "paths="+receiverTypes, "paths="+ownTypes,
+		"output:crd:dir="+scratch)
 	if err != nil {
 		return err
 	}
@@ -60,7 +83,7 @@ func generate(ctx context.Context, config, out string) error {
 	if err := os.MkdirAll(bases, 0o755); err != nil {
 		return err
 	}
-	for _, name := range served() {
+	for _, name := range slices.Concat(served(), unserved()) {
 		data, err := os.ReadFile(filepath.Join(scratch, name))
 		if err != nil {
 			return fmt.Errorf("keep CRD: %w", err)
