@@ -165,7 +165,7 @@ func (rs *remotes) allowance(namespace string) *kube.Allowance {
 			return to.bound.Allowance
 		}
 	}
-	return kube.NewAllowance()
+	return kube.NewAllowance(kube.KeepAtMost)
 }
 
 func (rs *remotes) connect(to *remote, cfg *restclient.Config) error {

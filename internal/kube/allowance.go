@@ -7,14 +7,15 @@ import (
 )
 
 const (
-	// maxDocument is what one answer may weigh: see document. A page of 500 objects weighs a few millions; who lists may ask for less at a time.
+	// maxDocument is what one answer may weigh: see document. Who lists may ask for less at a time.
 	maxDocument = 32 << 20
 	// largeDocument is from which weight on answers are read one after the other, largeAtOnce at a time.
 	largeDocument = 1 << 20
 	largeAtOnce   = 2
-	// maxKept is what may be remembered of remote clusters under one allowance, in bytes: some 300,000 objects.
-	maxKept = 128 << 20
 )
+
+// KeepAtMost is what may be remembered of the remote clusters of a namespace, in bytes: some 300,000 objects.
+const KeepAtMost = 128 << 20
 
 // TooLargeError says that what a server answers, or what would have to be remembered of it, is more than it may be.
 type TooLargeError struct {
@@ -29,20 +30,23 @@ func (e *TooLargeError) Error() string {
 // Allowance is the memory that the API servers which somebody brings may make this process use. It is safe for concurrent use.
 type Allowance struct {
 	large chan struct{} // one place for each large answer that is being read
+	most  int64         // bytes that may be kept
 
 	mu   sync.Mutex
 	kept int64
 }
 
-// NewAllowance returns an allowance of which nothing is used.
-func NewAllowance() *Allowance { return &Allowance{large: make(chan struct{}, largeAtOnce)} }
+// NewAllowance returns an allowance of which nothing is used, to keep so many bytes at most.
+func NewAllowance(most int64) *Allowance {
+	return &Allowance{large: make(chan struct{}, largeAtOnce), most: most}
+}
 
 // Keep counts bytes that are remembered until they are released. The error is a *TooLargeError; then nothing was counted.
 func (a *Allowance) Keep(bytes int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.kept+bytes > maxKept {
-		return &TooLargeError{"what is to be remembered of this namespace's remote clusters", maxKept}
+	if a.kept+bytes > a.most {
+		return &TooLargeError{"what is to be remembered of this namespace's remote clusters", a.most}
 	}
 	a.kept += bytes
 	return nil

@@ -29,6 +29,8 @@ type Bounds struct {
 	Within time.Duration
 	// Overdue is called when a request took longer.
 	Overdue func(error)
+	// Document is what one answer may weigh, in bytes. Default: 32 MiB. A page of 500 objects weighs a few millions.
+	Document int64
 	// Allowance is the memory that answers may take. Nil: one of its own.
 	Allowance *Allowance
 
@@ -42,8 +44,11 @@ func (b *Bounds) Wrap(next http.RoundTripper) http.RoundTripper {
 	if b.Within == 0 {
 		b.Within = requestWithin
 	}
+	if b.Document == 0 {
+		b.Document = maxDocument
+	}
 	if b.Allowance == nil {
-		b.Allowance = NewAllowance()
+		b.Allowance = NewAllowance(KeepAtMost)
 	}
 	return &bounded{b, next}
 }
@@ -160,8 +165,8 @@ func isDiscovery(path string) bool {
 func (b *Bounds) discovers(weight int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.discovered+weight > maxDocument {
-		return &TooLargeError{"what it says it serves", maxDocument}
+	if b.discovered+weight > b.Document {
+		return &TooLargeError{"what it says it serves", b.Document}
 	}
 	b.discovered += weight
 	kept := b.discovered/keptOfDiscovery - b.kept
@@ -218,8 +223,8 @@ func (a *answer) Read(p []byte) (int, error) {
 
 // weighed says no to a document that has become too heavy, and has large ones wait for each other.
 func (a *answer) weighed(more int64) error {
-	if a.document.weight > maxDocument {
-		return &TooLargeError{"an answer", maxDocument}
+	if a.document.weight > a.by.Document {
+		return &TooLargeError{"an answer", a.by.Document}
 	}
 	if a.discovery {
 		if err := a.by.discovers(more); err != nil {

@@ -57,10 +57,10 @@ func foreign(t *testing.T, size, objects int, asked *atomic.Int64) *rest.Config 
 	return &rest.Config{Host: server.URL}
 }
 
-func watchForeign(t *testing.T, cfg *rest.Config) (_ *kube.Allowance, _ *observe.Pool, unwatched int) {
+func watchForeign(t *testing.T, cfg *rest.Config, most, document int64) (_ *kube.Allowance, _ *observe.Pool, unwatched int) {
 	t.Helper()
-	allowance := kube.NewAllowance()
-	bounds := &kube.Bounds{Allowance: allowance}
+	allowance := kube.NewAllowance(most)
+	bounds := &kube.Bounds{Allowance: allowance, Document: document}
 	cfg.Wrap(bounds.Wrap)
 	pool := observe.New(clients(t, cfg), observe.Options{Allowance: allowance, SyncTimeout: time.Minute, FirstBackoff: time.Hour, MaxBackoff: time.Hour})
 	t.Cleanup(bounds.Close)
@@ -75,7 +75,7 @@ func watchForeign(t *testing.T, cfg *rest.Config) (_ *kube.Allowance, _ *observe
 func TestAListWithoutEndIsGivenUp(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
-	allowance, pool, unwatched := watchForeign(t, foreign(t, 32<<10, 0, &asked))
+	allowance, pool, unwatched := watchForeign(t, foreign(t, 8<<10, 0, &asked), 16<<20, 8<<20)
 	if unwatched != 1 {
 		t.Error("what has no end counts as watched")
 	}
@@ -85,7 +85,7 @@ func TestAListWithoutEndIsGivenUp(t *testing.T) {
 			t.Errorf("%d objects are kept, the error is %v; want none, and that they are too large", w.Objects, w.Err)
 		}
 	}
-	if err := allowance.Keep(127 << 20); err != nil { // all but the kinds
+	if err := allowance.Keep(15 << 20); err != nil { // all but the kinds
 		t.Errorf("what is no longer kept still counts: %v", err)
 	}
 }
@@ -93,7 +93,7 @@ func TestAListWithoutEndIsGivenUp(t *testing.T) {
 func TestLargePagesAreAskedForInSmallerOnes(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
-	_, pool, unwatched := watchForeign(t, foreign(t, 100<<10, 700, &asked)) // 50 MiB a page
+	_, pool, unwatched := watchForeign(t, foreign(t, 8<<10, 700, &asked), 16<<20, 3<<20) // 4 MiB a page
 	if unwatched != 0 {
 		t.Errorf("not watched: %v", pool.Watches())
 	}
