@@ -101,18 +101,21 @@ func (r *Rules) NeedsBody(gvk schema.GroupVersionKind) bool {
 }
 
 // Assess judges an object by its kind's expressions, or as Assess does when there are
-// none. First comes what holds for all kinds: an object that is being deleted, or
+// none.
+func (r *Rules) Assess(obj *unstructured.Unstructured) Verdict { return r.AssessOr(obj, Assess) }
+
+// AssessOr judges an object by its kind's expressions, or as otherwise does when there are none. First comes what holds for all kinds: an object that is being deleted, or
 // whose controller has not seen the latest generation, is Progressing. Then inProgress,
 // failed and current are asked in this order; when none is true, it is Progressing. An
 // expression that cannot be evaluated, such as one that reads a status which is not
 // there yet, makes it Unknown: it may become known later.
-func (r *Rules) Assess(obj *unstructured.Unstructured) Verdict {
+func (r *Rules) AssessOr(obj *unstructured.Unstructured, otherwise func(*unstructured.Unstructured) Verdict) Verdict {
 	if obj == nil || len(obj.Object) == 0 {
 		return Assess(obj)
 	}
 	e, ok := r.find(groupKind(obj))
 	if !ok {
-		return Assess(obj)
+		return otherwise(obj)
 	}
 	o := object{obj.Object}
 	if v, decided := changing(o); decided {
@@ -166,7 +169,7 @@ func (e expressions) assess(o object) Verdict {
 }
 
 func (e *expression) eval(fields map[string]any) (holds bool, err error) {
-	value, _, err := e.program.Eval(fields)
+	value, _, err := expr.Eval(e.program, fields)
 	if err != nil {
 		return false, fmt.Errorf("the %s expression cannot be evaluated on this object: %s", e.name, expr.WhyNot(err))
 	}

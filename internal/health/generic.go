@@ -21,6 +21,15 @@ func beforeAll(o object) (Verdict, bool) {
 	return Verdict{}, false
 }
 
+// Changing decides for objects of which the rest of the status need not be true any more: those that are being deleted, and those whose
+// controller has not seen the latest generation. They are Progressing, whatever their kind.
+func Changing(obj *unstructured.Unstructured) (Verdict, bool) {
+	if obj == nil {
+		return Verdict{}, false
+	}
+	return changing(object{obj.Object})
+}
+
 // changing decides for objects of which the rest of the status need not be true any more.
 func changing(o object) (Verdict, bool) {
 	if o.has("metadata", "deletionTimestamp") {

@@ -48,7 +48,7 @@ func (e *NotEvaluable) Error() string { return e.Why }
 
 // Holds evaluates the expression on the object that waits and on the one it depends on. The error is a *NotEvaluable.
 func (e *ReadyExpr) Holds(self, dep map[string]any) (bool, error) {
-	value, _, err := e.program.Eval(map[string]any{readySelf: self, readyDep: dep})
+	value, _, err := expr.Eval(e.program, map[string]any{readySelf: self, readyDep: dep})
 	if err != nil {
 		return false, &NotEvaluable{Why: expr.WhyNot(err), Lasting: expr.Lasting(err)}
 	}

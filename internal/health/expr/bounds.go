@@ -114,14 +114,14 @@ func joinFits(args []ref.Val) bool {
 	if len(args) > 1 {
 		separator = len(asText(args[1]))
 	}
-	left := maxMade
-	return walk(args[0], &left, separator)
+	w := walker{left: maxMade, perElement: 1 + separator, perText: 1}
+	return w.walk(args[0])
 }
 
 // formatFits counts the values to format: each is printed at most once for each clause, and there are as many clauses as values.
 func formatFits(args []ref.Val) bool {
-	left := maxMade - len(asText(args[0]))
-	return left >= 0 && walk(args[1], &left, 0)
+	w := walker{left: maxMade - len(asText(args[0])), perElement: 1, perText: 1}
+	return w.left >= 0 && w.walk(args[1])
 }
 
 func pairsFit(args []ref.Val) bool {
@@ -133,30 +133,32 @@ func asText(v ref.Val) types.String {
 	return s
 }
 
-// walk subtracts from left what a value would be as a text, and ends when nothing is left. Each element costs at least one byte, and so
-// the walk itself is bounded.
-func walk(v ref.Val, left *int, perElement int) bool {
-	*left -= 1 + perElement
+// walker looks through a value, and ends when nothing is left of what it may spend: each element of a list or map takes perElement, at least
+// 1, and so the walk itself is bounded; a text takes a unit for so many bytes.
+type walker struct{ left, perElement, perText int }
+
+func (w *walker) walk(v ref.Val) bool {
+	w.left -= w.perElement
 	switch v := v.(type) {
 	case types.String:
-		*left -= len(v)
+		w.left -= len(v) / w.perText
 	case types.Bytes:
-		*left -= len(v)
+		w.left -= len(v) / w.perText
 	case traits.Mapper:
-		for i := v.Iterator(); i.HasNext() == types.True && *left >= 0; {
+		for i := v.Iterator(); i.HasNext() == types.True && w.left >= 0; {
 			key := i.Next()
-			if !walk(key, left, perElement) || !walk(v.Get(key), left, perElement) {
+			if !w.walk(key) || !w.walk(v.Get(key)) {
 				return false
 			}
 		}
 	case traits.Lister:
-		for i := v.Iterator(); i.HasNext() == types.True && *left >= 0; {
-			if !walk(i.Next(), left, perElement) {
+		for i := v.Iterator(); i.HasNext() == types.True && w.left >= 0; {
+			if !w.walk(i.Next()) {
 				return false
 			}
 		}
 	default:
-		*left -= 32 // a number or a time
+		w.left -= 32 / w.perText // a number or a time
 	}
-	return *left >= 0
+	return w.left >= 0
 }

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -68,12 +69,11 @@ func twoLists(args []ref.Val) (l, r ref.Val, ok bool) {
 	return args[0], args[1], left && right
 }
 
-// weight is how many bytes a value would have as a text, in units of cost, up to the limit.
+// weight is the number of elements in a value, and what its texts cost, up to the limit.
 func weight(v ref.Val) uint64 {
-	const most = MaxCost * perText
-	left := most
-	walk(v, &left, 0)
-	return uint64(most-max(left, 0)) / perText
+	w := walker{left: MaxCost, perElement: 1, perText: perText}
+	w.walk(v)
+	return uint64(MaxCost - max(w.left, 0))
 }
 
 // bytes is the length of a text, and 0 of anything else.
@@ -101,12 +101,14 @@ func length(v ref.Val) uint64 {
 }
 
 // Lasting says whether an evaluation has failed for what the expression is, not for what the object does not have yet: it costs too much.
-func Lasting(err error) bool { return tooCostly(err) || tooMuch(err) }
+func Lasting(err error) bool { return tooCostly(err) || tooSlow(err) || tooMuch(err) }
 
 func tooCostly(err error) bool {
 	var cancelled interpreter.EvalCancelledError
 	return errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded
 }
+
+func tooSlow(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 
 func tooMuch(err error) bool {
 	var long *tooLong
@@ -118,6 +120,8 @@ func WhyNot(err error) string {
 	switch {
 	case tooCostly(err):
 		return fmt.Sprintf("it exceeds the cost limit of %d; make it look at less", MaxCost)
+	case tooSlow(err):
+		return fmt.Sprintf("it takes longer than %s; make it look at less", maxTime)
 	case tooMuch(err):
 		return fmt.Sprintf("a function in it would make a text of more than %d bytes, or compare more than %d pairs; make it look at less", maxMade, maxPairs)
 	default:

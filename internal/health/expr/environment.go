@@ -1,10 +1,13 @@
 package expr
 
 import (
+	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/ext"
 )
 
@@ -13,6 +16,14 @@ import (
 const (
 	MaxText = 16 << 10
 	MaxCost = 1_000_000
+)
+
+const (
+	// maxTime ends an evaluation that is slow without being costly: CEL's own bookkeeping of cost takes time that grows with the square of a
+	// list's length. What people really ask takes microseconds.
+	maxTime = 2 * time.Second
+	// interruptEvery is after how many steps of a loop it is looked whether the time is over.
+	interruptEvery = 100
 )
 
 // base is what all expressions may use. It is prepared once: that takes a millisecond.
@@ -81,5 +92,18 @@ func compile(env *cel.Env, text string, read func(string) (*cel.Ast, *cel.Issues
 		return nil, fmt.Errorf("the expression puts values into lists and maps, and those into others, so often that it could multiply what it reads "+
 			"%d times; %d are the limit", n, maxMultiplied)
 	}
-	return env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(costs{}), cel.CostLimit(MaxCost))
+	return env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(costs{}), cel.CostLimit(MaxCost), cel.InterruptCheckFrequency(interruptEvery))
+}
+
+// Eval evaluates an expression on values of its variables, and says what it has cost: in CEL's units, or the part of MaxCost that it took of
+// maxTime, if that is more.
+func Eval(program cel.Program, variables map[string]any) (value ref.Val, cost uint64, err error) {
+	start := time.Now()
+	ctx, cancel := context.WithDeadline(context.Background(), start.Add(maxTime))
+	defer cancel()
+	value, details, err := program.ContextEval(ctx, variables)
+	if details != nil && details.ActualCost() != nil {
+		cost = *details.ActualCost()
+	}
+	return value, max(cost, uint64(time.Since(start).Seconds()/maxTime.Seconds()*MaxCost)), err
 }

@@ -66,7 +66,7 @@ func TestCostlyExpressionsEnd(t *testing.T) {
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
 				start := time.Now()
-				_, _, err = p.Eval(ship())
+				_, _, err = Eval(p, ship())
 				runtime.ReadMemStats(&after)
 				if err == nil {
 					t.Error("it must not have a value")
@@ -74,11 +74,30 @@ func TestCostlyExpressionsEnd(t *testing.T) {
 				if taken := (after.TotalAlloc - before.TotalAlloc) >> 20; taken > 300 {
 					t.Errorf("it has taken %d MiB", taken)
 				}
-				if took := time.Since(start); took > 5*time.Second { // milliseconds, and the machine may be busy
+				if took := time.Since(start); took > time.Minute { // milliseconds, and the machine may be busy
 					t.Errorf("it took %s", took)
 				}
 			})
 		}
+	}
+}
+
+// CEL's bookkeeping of the cost of a loop with a condition takes time that grows with the square of the list's length.
+func TestSlowExpressionsEnd(t *testing.T) {
+	p, err := program(t, "crew.filter(a, a == 2).size() > 0", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crew := make([]any, 150_000)
+	for i := range crew {
+		crew[i] = int64(1)
+	}
+	_, _, err = Eval(p, map[string]any{"crew": crew})
+	if err == nil || !Lasting(err) {
+		t.Fatalf("got %v", err)
+	}
+	if why := WhyNot(err); !strings.Contains(why, "make it look at less") {
+		t.Errorf("got %q", why)
 	}
 }
 
@@ -101,7 +120,7 @@ func TestOrdinaryExpressionsHaveRoom(t *testing.T) {
 				t.Errorf("%s: %v", text, err)
 				continue
 			}
-			if value, _, err := p.Eval(ship()); err != nil || value != types.True {
+			if value, _, err := Eval(p, ship()); err != nil || value != types.True {
 				t.Errorf("%s gives %v, %v", text, value, err)
 			}
 		}
@@ -113,7 +132,7 @@ func TestWhyNotDoesNotQuote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = p.Eval(map[string]any{"log": "hunter2"})
+	_, _, err = Eval(p, map[string]any{"log": "hunter2"})
 	if err == nil || !strings.Contains(err.Error(), "hunter2") {
 		t.Fatalf("CEL's own words quote the key: %v", err)
 	}
