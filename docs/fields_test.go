@@ -11,6 +11,8 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	notificationv1 "github.com/fluxcd/notification-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
 )
 
 // kinds lists the pages whose tables must be complete. To add one: write its tables as [readPage] wants them, and add a line here.
@@ -24,6 +26,11 @@ var kinds = []struct {
 	{"kustomization.md", kustomizev1.KustomizationSpec{}, kustomizev1.KustomizationStatus{}},
 	{"gitrepository.md", sourcev1.GitRepositorySpec{}, sourcev1.GitRepositoryStatus{}},
 	{"ocirepository.md", sourcev1.OCIRepositorySpec{}, sourcev1.OCIRepositoryStatus{}},
+	{"modules.md", v1alpha1.ModuleSpec{}, v1alpha1.ModuleStatus{}},
+	{"modulerevision.md", v1alpha1.ModuleRevisionSpec{}, v1alpha1.ModuleRevisionStatus{}},
+	{"modulegrant.md", v1alpha1.ModuleGrantSpec{}, struct{}{}},
+	{"interpreter.md", v1alpha1.InterpreterSpec{}, v1alpha1.InterpreterStatus{}},
+	{"agentupgrade.md", v1alpha1.AgentUpgradeSpec{}, v1alpha1.AgentUpgradeStatus{}},
 }
 
 func TestEveryFieldIsDocumentedAndTested(t *testing.T) {
