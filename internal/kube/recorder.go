@@ -33,7 +33,7 @@ const (
 	pendingEvents = 4096
 	// pausePerWrite is how long the recorder rests after a write, in times what that took, between shortestPause and longestPause: an API
 	// server that is busy with a thousand objects that change at once takes long, and hears of the events when that is over. Who has
-	// written nothing for a while doesn't wait.
+	// written nothing for a while doesn't wait. Warnings don't wait for that, only shortestPause after each other.
 	pausePerWrite = 10
 	shortestPause = 50 * time.Millisecond
 	longestPause  = 2 * time.Second
@@ -51,6 +51,7 @@ type Recorder struct {
 	component string
 	now       func() time.Time
 	queue     chan *corev1.Event
+	warnings  chan *corev1.Event // which wait for nothing but each other
 
 	mu   sync.Mutex
 	seen *lru.Cache // of string → *repeat
@@ -67,8 +68,8 @@ type repeat struct {
 func NewRecorder(events typedcorev1.EventsGetter, scheme *runtime.Scheme, component string) *Recorder {
 	return &Recorder{
 		events: events, scheme: scheme, component: component, now: time.Now,
-		queue: make(chan *corev1.Event, pendingEvents),
-		seen:  lru.New(rememberEvents),
+		queue: make(chan *corev1.Event, pendingEvents), warnings: make(chan *corev1.Event, pendingEvents),
+		seen: lru.New(rememberEvents),
 	}
 }
 
@@ -94,8 +95,12 @@ func (r *Recorder) Event(obj client.Object, details map[string]string, warning b
 	if e = r.fold(e); e == nil {
 		return
 	}
+	queue := r.queue
+	if warning {
+		queue = r.warnings
+	}
 	select {
-	case r.queue <- e:
+	case queue <- e:
 	default:
 		klog.InfoS("Event dropped: too many are waiting for the API server", "object", klog.KObj(obj), "reason", reason)
 	}
@@ -191,15 +196,38 @@ func (r *Recorder) Start(ctx context.Context) error {
 	writing := context.WithoutCancel(ctx) // an event that was taken from the queue is written
 	for {
 		select {
+		case e := <-r.warnings:
+			r.warn(ctx, e)
 		case e := <-r.queue:
 			began := time.Now()
 			r.write(writing, e)
-			pause(ctx, pauseAfter(time.Since(began), len(r.queue)))
+			r.rest(ctx, pauseAfter(time.Since(began), len(r.queue)))
 		case <-ctx.Done():
 			r.drain(writing)
 			return nil
 		}
 	}
+}
+
+// rest lets some time pass, in which only warnings are written.
+func (r *Recorder) rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case e := <-r.warnings:
+			r.warn(ctx, e)
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Recorder) warn(ctx context.Context, e *corev1.Event) {
+	r.write(context.WithoutCancel(ctx), e)
+	pause(ctx, shortestPause)
 }
 
 // pauseAfter is how long to rest after a write that took so long, when so many events wait. Before some would have to be dropped, there
@@ -225,6 +253,8 @@ func (r *Recorder) drain(ctx context.Context) {
 	defer cancel()
 	for ctx.Err() == nil {
 		select {
+		case e := <-r.warnings:
+			r.write(ctx, e)
 		case e := <-r.queue:
 			r.write(ctx, e)
 		default:
