@@ -17,6 +17,7 @@ func verbs() []Verb {
 		newExport,
 		newCreate,
 		newLogs,
+		newModule,
 		newInstall,
 		newUninstall,
 		newCheck,
