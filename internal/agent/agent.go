@@ -32,7 +32,8 @@ import (
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/delivery"
 	"github.com/slipway-dev/slipway/internal/delivery/sources"
-	"github.com/slipway-dev/slipway/internal/health"
+	"github.com/slipway-dev/slipway/internal/health/interpret"
+	"github.com/slipway-dev/slipway/internal/health/interpreters"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/source/bucket"
@@ -203,6 +204,8 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 		return err
 	}
 	opts.Kustomizations.Aside = gate
+	registry := interpret.NewRegistry(interpreters.All()...)
+	layers := layersWith(registry)
 	engine, pool := layers(clients, nil)
 	var kustomizations *delivery.KustomizationReconciler
 	sourceOpts := opts.Sources
@@ -213,7 +216,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	sourceOpts.Aside = gate
 	fetchers := sources.SetUp(ctx, mgr, sourceOpts)
 	kustomizations, err = delivery.SetupKustomization(ctx, mgr, delivery.Parts{
-		Clients: clients, Events: kustomizeEvents, Store: store, Sources: fetchers, Builder: build.New(), Engine: engine, Pool: pool, Open: layers, Telemetry: tel,
+		Clients: clients, Events: kustomizeEvents, Store: store, Sources: fetchers, Builder: build.New(), Engine: engine, Pool: pool, Open: layers, Assess: registry.Assess, Telemetry: tel,
 	}, opts.Kustomizations)
 	if err != nil {
 		return err
@@ -262,14 +265,19 @@ func gitOptions(opts Options) []source.GitOption {
 	return nil
 }
 
-// layers are what applies to a cluster, of which may be remembered what the allowance allows; nil: everything.
-func layers(clients *kube.Clients, allowance *kube.Allowance) (*apply.Engine, *observe.Pool) {
-	pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess, NeedsBody: health.NeedsBody, Allowance: allowance})
-	return apply.New(clients, pool, apply.Settings{}), pool
+// layersWith makes what makes what applies to a cluster, with objects judged by what the registry has; of them may be remembered what the
+// allowance allows; nil: everything.
+func layersWith(registry *interpret.Registry) func(*kube.Clients, *kube.Allowance) (*apply.Engine, *observe.Pool) {
+	return func(clients *kube.Clients, allowance *kube.Allowance) (*apply.Engine, *observe.Pool) {
+		pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess(registry), NeedsBody: registry.NeedsBody, Allowance: allowance})
+		return apply.New(clients, pool, apply.Settings{}), pool
+	}
 }
 
 // assess judges an object for the pool, which knows no package beside it.
-func assess(obj *unstructured.Unstructured) observe.Verdict {
-	v := health.Assess(obj)
-	return observe.Verdict{State: string(v.State), Reason: v.Reason, Message: v.Message}
+func assess(registry *interpret.Registry) func(*unstructured.Unstructured) observe.Verdict {
+	return func(obj *unstructured.Unstructured) observe.Verdict {
+		v := registry.Assess(obj)
+		return observe.Verdict{State: string(v.State), Reason: v.Reason, Message: v.Message}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -20,6 +21,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/delivery/aside"
 	"github.com/slipway-dev/slipway/internal/delivery/sources"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
+	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/telemetry"
@@ -90,8 +92,10 @@ type KustomizationReconciler struct {
 	seats      *seats
 	memory     *memory
 	queue      *wake.Queue
-	telemetry  *telemetry.Telemetry
-	opts       KustomizationOptions
+	// assess judges an object that is read by itself; nil: health.Assess.
+	assess    func(*unstructured.Unstructured) health.Verdict
+	telemetry *telemetry.Telemetry
+	opts      KustomizationOptions
 }
 
 // Reconcile does what decide says for one Kustomization, and writes its status at most once per outcome.

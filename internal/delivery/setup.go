@@ -6,6 +6,7 @@ import (
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,6 +22,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/delivery/sources"
 	"github.com/slipway-dev/slipway/internal/delivery/wake"
+	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/telemetry"
@@ -37,6 +39,8 @@ type Parts struct {
 	Pool    *observe.Pool
 	// Open makes what applies to one more cluster.
 	Open OpenFunc
+	// Assess judges an object that is read by itself, as the pool judges those that it watches. Nil: health.Assess.
+	Assess func(*unstructured.Unstructured) health.Verdict
 	// Telemetry counts and traces what is done. Nil: nothing does.
 	Telemetry *telemetry.Telemetry
 }
@@ -64,7 +68,7 @@ func SetupKustomization(ctx context.Context, mgr ctrl.Manager, parts Parts, opts
 		client: mgr.GetClient(), reader: mgr.GetAPIReader(), events: parts.Events,
 		snapshots: parts.Store, sources: parts.Sources, cache: mgr.GetCache(), builder: parts.Builder,
 		local:  &target{clients: parts.Clients, applier: parts.Engine, watcher: parts.Pool},
-		memory: newMemory(), queue: &wake.Queue{}, telemetry: parts.Telemetry, opts: opts,
+		memory: newMemory(), queue: &wake.Queue{}, assess: parts.Assess, telemetry: parts.Telemetry, opts: opts,
 	}
 	r.seats = newSeats(opts.Concurrent, func(keys ...types.NamespacedName) { r.wake(telemetry.Remote, keys...) })
 	r.remotes = &remotes{

@@ -59,7 +59,7 @@ func (t *task) ask(ctx context.Context, ref kube.Ref) health.Verdict {
 	obj, err := t.clients.Get(ctx, t.identity(t.obj), ref)
 	switch {
 	case err == nil:
-		return t.entry.past.rules.Assess(obj)
+		return t.entry.past.rules.AssessOr(obj, t.assess)
 	case apierrors.IsNotFound(err):
 		return health.Verdict{State: health.Progressing, Message: "does not exist"}
 	}

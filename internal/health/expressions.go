@@ -104,7 +104,7 @@ func (r *Rules) NeedsBody(gvk schema.GroupVersionKind) bool {
 // none.
 func (r *Rules) Assess(obj *unstructured.Unstructured) Verdict { return r.AssessOr(obj, Assess) }
 
-// AssessOr judges an object by its kind's expressions, or as otherwise does when there are none. First comes what holds for all kinds: an object that is being deleted, or
+// AssessOr judges an object by its kind's expressions, or as otherwise does when there are none; nil is Assess. First comes what holds for all kinds: an object that is being deleted, or
 // whose controller has not seen the latest generation, is Progressing. Then inProgress,
 // failed and current are asked in this order; when none is true, it is Progressing. An
 // expression that cannot be evaluated, such as one that reads a status which is not
@@ -114,6 +114,9 @@ func (r *Rules) AssessOr(obj *unstructured.Unstructured, otherwise func(*unstruc
 		return Assess(obj)
 	}
 	e, ok := r.find(groupKind(obj))
+	if !ok && otherwise == nil {
+		return Assess(obj)
+	}
 	if !ok {
 		return otherwise(obj)
 	}

@@ -2,7 +2,9 @@ package interpreters_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -77,3 +79,16 @@ func proves(t *testing.T, d interpret.Definition, i *interpret.Interpreter) {
 }
 
 func interpretRule(n int) string { return fmt.Sprintf("health[%d]", n) }
+
+// People find in the documentation what there is.
+func TestReadyMadeAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/interpreters.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range interpreters.All() {
+		if !strings.Contains(string(page), "`"+one.Name+"`") {
+			t.Errorf("docs/interpreters.md has no row for %s", one.Name)
+		}
+	}
+}
