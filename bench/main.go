@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -23,7 +24,7 @@ import (
 type options struct {
 	scenarios, engines, sizes string
 	git                       bool
-	repeat                    int
+	repeat, short             int
 	monorepo                  monorepoOptions
 	start, failing            int
 	binary, out               string
@@ -32,7 +33,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.scenarios, "scenarios", "create,start,monorepo,failing", "what to measure")
+	flag.StringVar(&o.scenarios, "scenarios", "create,failing,start,monorepo", "what to measure")
 	flag.StringVar(&o.engines, "engines", "floor,flux,slipway", "what to measure it on; in this order, alternating")
 	flag.StringVar(&o.sizes, "n", "100,300,500,1000", "applications that are created while the engine runs")
 	flag.IntVar(&o.start, "start", 1000, "applications that are there when the engine starts")
@@ -43,6 +44,7 @@ func main() {
 	flag.DurationVar(&o.monorepo.idle, "idle", 10*time.Minute, "how long nothing is done; 0 leaves that out")
 	flag.BoolVar(&o.git, "git", false, "take applications from Git instead of from a registry")
 	flag.IntVar(&o.repeat, "repeat", 1, "how often all is measured")
+	flag.IntVar(&o.short, "short", 3, "how often floor and Slipway are measured where that takes seconds: creation of at most 300, failures; a bar looks at the median")
 	flag.StringVar(&o.binary, "slipway", filepath.Join("bin", "slipway"), "Slipway's executable")
 	flag.StringVar(&o.profiler.dir, "profile", "", "folder for CPU and heap profiles of the API server and of Slipway; the figures are worse with it")
 	flag.DurationVar(&o.profiler.span, "profile-for", 5*time.Second, "how much of each measurement is profiled")
@@ -148,14 +150,16 @@ func (o options) jobs() ([]job, error) {
 			switch scenario {
 			case "create":
 				for _, n := range sizes {
-					if slices.Contains(names, "floor") {
-						jobs = append(jobs, job{"create", "floor", func(ctx context.Context, a *arena) ([]result, error) {
-							r, err := floor(ctx, a, n)
-							return []result{r}, err
-						}})
-					}
-					for _, name := range names {
-						add("create", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return create(ctx, a, e, n) })
+					for names := range o.rounds(names, n <= mostShort) {
+						if slices.Contains(names, "floor") {
+							jobs = append(jobs, job{"create", "floor", func(ctx context.Context, a *arena) ([]result, error) {
+								r, err := floor(ctx, a, n)
+								return []result{r}, err
+							}})
+						}
+						for _, name := range names {
+							add("create", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return create(ctx, a, e, n) })
+						}
 					}
 				}
 			case "start":
@@ -175,8 +179,10 @@ func (o options) jobs() ([]job, error) {
 					})
 				}
 			case "failing":
-				for _, name := range names {
-					add("failing", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return failing(ctx, a, e, o.failing) })
+				for names := range o.rounds(names, true) {
+					for _, name := range names {
+						add("failing", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return failing(ctx, a, e, o.failing) })
+					}
 				}
 			default:
 				return nil, fmt.Errorf("no scenario %q: create, start, monorepo or failing", scenario)
@@ -184,4 +190,22 @@ func (o options) jobs() ([]job, error) {
 		}
 	}
 	return jobs, nil
+}
+
+// mostShort is up to how many applications creating them takes the floor and Slipway seconds: so few that the machine's mood shows.
+const mostShort = 300
+
+// rounds is the engines to measure in turn: all of them, and where it is short, those that are quick again.
+func (o options) rounds(names []string, short bool) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		if !yield(names) || !short {
+			return
+		}
+		quick := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "flux" })
+		for range o.short - 1 {
+			if !yield(quick) {
+				return
+			}
+		}
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 )
 
@@ -50,11 +49,11 @@ func (r *report) markdown() string {
 
 // times is how many times the floor's time of the same size an engine took.
 func (r *report) times(one result) string {
-	i := slices.IndexFunc(r.Results, func(o result) bool { return o.Engine == "floor" && o.Scenario == one.Scenario && o.N == one.N })
-	if i < 0 || r.Results[i].Seconds == 0 {
+	floor := r.of("floor", one.Scenario, one.N)
+	if floor == nil || floor.Seconds == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.2f", one.Seconds/r.Results[i].Seconds)
+	return fmt.Sprintf("%.2f", one.Seconds/floor.Seconds)
 }
 
 func parenthesis(text string) string {

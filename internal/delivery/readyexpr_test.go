@@ -95,7 +95,7 @@ func TestReadyExprThatIsWrongStalls(t *testing.T) {
 	for name, tc := range map[string]struct{ expr, says string }{
 		"does not compile": {"dep.status.(", "Syntax error"},
 		"no truth value":   {"dep.metadata.name", "true or false"},
-		"costs too much":   {endless, "cost limit"},
+		"costs too much":   {endless, "make it look at less"}, // for its cost, or on a busy machine for its time
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -305,7 +305,11 @@ func TestEventsThatMatter(t *testing.T) {
 
 	w.patch(ref, "controller", types.MergePatchType, `{"status":{"replicas":1,"unavailableReplicas":1}}`, "status")
 	w.patch(ref, "controller", types.MergePatchType, `{"status":{"replicas":1,"readyReplicas":1,"availableReplicas":1}}`, "status")
-	w.eventually("it became healthy", func() bool { s, _, _ := w.pool.Get(ref); return s.Health.State == observe.Healthy })
+	w.eventually("it became healthy, and that is told", func() bool {
+		s, _, _ := w.pool.Get(ref)
+		_, changed, _ := w.told(ref)
+		return s.Health.State == observe.Healthy && changed > 0
+	})
 	if _, changed, _ := w.told(ref); changed != 1 {
 		t.Errorf("of two status updates one changed the verdict: want 1 event, got %d", changed)
 	}

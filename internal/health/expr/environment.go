@@ -21,7 +21,7 @@ const (
 const (
 	// maxTime ends an evaluation that is slow without being costly: CEL's own bookkeeping of cost takes time that grows with the square of a
 	// list's length. What people really ask takes microseconds.
-	maxTime = 2 * time.Second
+	maxTime = 5 * time.Second
 	// interruptEvery is after how many steps of a loop it is looked whether the time is over.
 	interruptEvery = 100
 )
