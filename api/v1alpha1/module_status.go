@@ -116,6 +116,12 @@ type PlanSummary struct {
 	// +optional
 	Digest Digest `json:"digest,omitempty"`
 
+	// Inputs is the digest of all that decided what is rendered: version and digest of the package, values, images, namespace, grant. While it
+	// stays, what is wanted does. Empty: not known.
+	//
+	// +optional
+	Inputs Digest `json:"inputs,omitempty"`
+
 	// At is when it was made.
 	At metav1.Time `json:"at"`
 

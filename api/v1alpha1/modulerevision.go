@@ -66,7 +66,7 @@ type ModuleRevisionSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace"`
 
-	// Steps are the parts that are applied one after the other; rollback and uninstall go the other way.
+	// Steps are the parts that are applied one after the other; an uninstallation goes the other way.
 	//
 	// +kubebuilder:validation:MaxItems=6
 	// +listType=map

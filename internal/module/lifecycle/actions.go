@@ -59,7 +59,8 @@ const (
 	ReleaseDigest Action = "ReleaseDigest"
 	// RestoreDefinitions puts definitions back as they were.
 	RestoreDefinitions Action = "RestoreDefinitions"
-	// ReapplyOld applies the current revision, last step first.
+	// ReapplyOld removes what intercepts requests and is new, and applies the current revision: what intercepts requests first, so that nobody
+	// stands in the way, then what workloads need, then the workloads. Roles still allow what the new revision needs.
 	ReapplyOld Action = "ReapplyOld"
 	// ProveOld waits until it is healthy.
 	ProveOld Action = "ProveOld"
