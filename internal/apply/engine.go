@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,9 +20,10 @@ import (
 const DefaultManager = "kustomize-controller"
 
 // DefaultGroup is the API group under which owner labels are put.
-const DefaultGroup = "kustomize.toolkit.fluxcd.io"
+const DefaultGroup = observe.DefaultGroup
 
-// Owner is on whose behalf objects are applied. It ends in two labels of every object: <Group>/name and <Group>/namespace.
+// Owner is on whose behalf objects are applied. It ends in two labels of every object: <Group>/name and <Group>/namespace; only in the first
+// one if it has no namespace.
 type Owner struct {
 	// Group defaults to DefaultGroup.
 	Group           string
@@ -34,6 +36,14 @@ func (o Owner) withDefaults() Owner {
 }
 
 func (o Owner) key() string { return o.Namespace + "/" + o.Name }
+
+// words names the owner that a key and a group are about, for people.
+func words(group, key string) string {
+	if group == DefaultGroup {
+		return "Kustomization " + key
+	}
+	return "module " + strings.TrimPrefix(key, "/")
+}
 
 // Options are how one set is applied.
 type Options struct {
@@ -123,6 +133,8 @@ type Settings struct {
 	Patience time.Duration
 	// RequestTimeout bounds one request; admission webhooks have up to 30 s. Default: 40 s.
 	RequestTimeout time.Duration
+	// Group of the owner labels that the observer goes by. What it says counts only for owners of that group. Default: DefaultGroup.
+	Group string
 	// Now is the time. Default: time.Now.
 	Now func() time.Time
 }
@@ -137,6 +149,7 @@ func (s Settings) withDefaults() Settings {
 	if s.RequestTimeout <= 0 {
 		s.RequestTimeout = 40 * time.Second
 	}
+	s.Group = cmp.Or(s.Group, DefaultGroup)
 	if s.Now == nil {
 		s.Now = time.Now
 	}

@@ -113,7 +113,10 @@ func newItem(obj *unstructured.Unstructured, opts Options) (*item, *Error) {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[opts.Owner.Group+"/name"], labels[opts.Owner.Group+"/namespace"] = opts.Owner.Name, opts.Owner.Namespace
+	labels[opts.Owner.Group+"/name"] = opts.Owner.Name
+	if opts.Owner.Namespace != "" {
+		labels[opts.Owner.Group+"/namespace"] = opts.Owner.Namespace
+	}
 	own.SetLabels(labels)
 	return it, nil
 }

@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
-	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -107,7 +106,7 @@ func (r *run) plan(ctx context.Context, it *item, unplaced *Error) (PlannedChang
 		return r.planned(it, Created, nil, after, "")
 	}
 	p, problem := r.planned(it, Configured, live, after, "")
-	if observe.Inspect(live, r.opts.Manager).Overridden && !it.merge {
+	if r.inspect(live).Overridden && !it.merge {
 		p.Action, p.Note = Configured, "fields that were set with kubectl and that the set doesn't have are removed"
 	}
 	return p, problem
@@ -139,7 +138,7 @@ func (r *run) planPrune(ctx context.Context, it *item) (PlannedChange, *Error) {
 
 func (r *run) planSkip(it *item, live *unstructured.Unstructured) string {
 	switch {
-	case it.ignore, live != nil && observe.Inspect(live, r.opts.Manager).Paused:
+	case it.ignore, live != nil && r.inspect(live).Paused:
 		return "an annotation asks that it be left alone"
 	case it.once && live != nil:
 		return "it exists, and is only ever created"

@@ -63,7 +63,7 @@ func (r *run) prove(ctx context.Context, items []*item, first *item) error {
 
 // settle decides from its dry-run whether an existing item has to be written at all.
 func (r *run) settle(it *item, got answer) {
-	would := observe.Inspect(&got, r.opts.Manager)
+	would := r.inspect(&got)
 	it.stance = change
 	if would.UID != it.known.UID || would.Owned != it.known.Owned || would.Overridden {
 		if r.opts.Same && r.tolerated(it) {
@@ -83,7 +83,7 @@ func (r *run) settle(it *item, got answer) {
 // takenOver settles an item of which a write would only give up fields, without changing a value: Flux applies objects with the defaults
 // of their kind, and leaves us the owner of those. To drop them would write every object that changes hands.
 func (r *run) takenOver(ctx context.Context, it *item, got answer) *Error {
-	would := observe.Inspect(&got, r.opts.Manager)
+	would := r.inspect(&got)
 	if would.UID != it.known.UID || would.Overridden || it.known.Owner != r.opts.Owner.key() {
 		return nil
 	}
@@ -102,7 +102,7 @@ func (r *run) takenOver(ctx context.Context, it *item, got answer) *Error {
 	if err != nil {
 		return r.explain(it, "get", err)
 	}
-	state := observe.Inspect(live, r.opts.Manager)
+	state := r.inspect(live)
 	if state.UID != would.UID || state.Overridden {
 		return nil
 	}

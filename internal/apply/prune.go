@@ -80,7 +80,7 @@ func (r *run) prune(ctx context.Context, it *item) *Error {
 		return r.pruned(Change{Ref: it.ref, Action: Skipped, Note: kindGone})
 	}
 	s, exists, watched := r.observer.Get(it.ref)
-	if watched && exists && s.Owner == r.opts.Owner.key() && r.opts.Owner.Group == DefaultGroup && !s.Keep {
+	if watched && exists && s.Owner == r.opts.Owner.key() && r.observed() && !s.Keep {
 		err := r.remove(ctx, it.mapping, it.ref, s.UID, s.ResourceVersion)
 		if err == nil {
 			return r.pruned(Change{Ref: it.ref, Action: Deleted, UID: s.UID, ResourceVersion: s.ResourceVersion})
@@ -129,7 +129,7 @@ func (r *run) keep(live metav1.Object) string {
 	case name == "" && namespace == "":
 		return "it no longer has owner labels"
 	case name != owner.Name || namespace != owner.Namespace:
-		return fmt.Sprintf("it belongs to Kustomization %s/%s now", namespace, name)
+		return fmt.Sprintf("it belongs to %s now", words(owner.Group, namespace+"/"+name))
 	case strings.EqualFold(live.GetAnnotations()[observe.AnnotationPrune], observe.Disabled):
 		return "its annotation " + observe.AnnotationPrune + " keeps it"
 	}

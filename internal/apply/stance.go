@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 )
@@ -59,7 +60,7 @@ func (r *run) look(it *item) {
 		it.stance = settled
 	case same && exists && r.taken(s, m):
 		r.conflicts = append(r.conflicts, &Error{Reason: ReasonOwned, Ref: it.ref, Message: fmt.Sprintf(
-			"was taken over by Kustomization %s, which applies the same object: take it out of one of the two", s.Owner)})
+			"was taken over by %s, which applies the same object: take it out of one of the two", words(r.opts.Owner.Group, s.Owner))})
 		it.stance = skip
 	case same && watched && r.tolerated(it):
 		it.stance = leave
@@ -97,7 +98,15 @@ func (r *run) untouched(it *item, exists, watched bool) bool {
 
 // taken tells whether another owner applied the object after we did. To take it back would start a fight that nobody wins.
 func (r *run) taken(s observe.State, m record) bool {
-	return r.opts.Owner.Group == DefaultGroup && s.Owner != "" && s.Owner != r.opts.Owner.key() && s.UID == m.uid && !m.behind(s)
+	return r.observed() && s.Owner != "" && s.Owner != r.opts.Owner.key() && s.UID == m.uid && !m.behind(s)
+}
+
+// observed tells whether the observer goes by the labels of our owner.
+func (r *run) observed() bool { return r.opts.Owner.Group == r.settings.Group }
+
+// inspect returns the state of an object as seen by our field manager and owner.
+func (r *run) inspect(obj metav1.Object) observe.State {
+	return observe.InspectAs(obj, r.opts.Owner.Group, r.opts.Manager)
 }
 
 // born tells whether the item can't exist because its namespace or its kind was created by this run.

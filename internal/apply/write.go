@@ -5,7 +5,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -149,13 +148,13 @@ func (r *run) refused(it *item, err error) *Error {
 
 // record takes note of a write, after taking away from kubectl what it owns of the object.
 func (r *run) record(ctx context.Context, it *item, got answer, action Action) *Error {
-	state := observe.Inspect(&got, r.opts.Manager)
+	state := r.inspect(&got)
 	if state.Overridden && !it.merge {
 		after, err := r.takeOver(ctx, it, got)
 		if err != nil {
 			return r.explain(it, "patch", err)
 		}
-		state, action = observe.Inspect(&after, r.opts.Manager), Configured
+		state, action = r.inspect(&after), Configured
 	}
 	if it.ref.GroupKind() == namespaceKind && state.Deleting {
 		return &Error{Reason: ReasonNamespaceTerminating, Ref: it.ref, Message: "is being deleted: wait until it is gone, or use another name"}
@@ -179,7 +178,7 @@ func (r *run) actionOf(it *item, got answer) Action {
 	if got.created {
 		return Created
 	}
-	now := observe.Inspect(&got, r.opts.Manager)
+	now := r.inspect(&got)
 	if now.ResourceVersion == it.liveVersion || now.ResourceVersion == it.known.ResourceVersion || now.ResourceVersion == it.remembered.resourceVersion {
 		return Unchanged
 	}

@@ -202,7 +202,7 @@ func (p *Pool) hold(h holder, k key, m *meta.RESTMapping) (*watcher, error) {
 
 // launch needs p.mu held.
 func (p *Pool) launch(k key, from lister) *watcher {
-	w := newWatcher(k, from, p.opts.Manager, p.opts.Assess, backoff{p.opts.FirstBackoff, p.opts.MaxBackoff})
+	w := newWatcher(k, from, p.opts)
 	w.emit, w.kept.allowance = p.emit, p.opts.Allowance
 	ctx, cancel := context.WithCancel(p.ctx)
 	w.stop = cancel

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +18,10 @@ import (
 type Options struct {
 	// Manager is the field manager whose fields are watched for drift. Default: "kustomize-controller".
 	Manager string
+	// Group of the labels by which objects name their owner. Default: Flux's.
+	Group string
+	// ManagerOf names the field manager of an object by the name of its owner, where owners have one each. Nil: Manager.
+	ManagerOf func(owner string) string
 	// Assess judges the health of an object. Nil: no health is kept.
 	Assess func(*unstructured.Unstructured) Verdict
 	// NeedsBody tells which kinds must be watched whole. Nil: all.
@@ -72,6 +77,9 @@ func New(clients *kube.Clients, opts Options) *Pool {
 	if opts.Manager == "" {
 		opts.Manager = "kustomize-controller"
 	}
+	if opts.Group == "" {
+		opts.Group = DefaultGroup
+	}
 	if opts.SyncTimeout == 0 {
 		opts.SyncTimeout = 10 * time.Second
 	}
@@ -100,6 +108,15 @@ func (p *Pool) Subscribe(fn func(Event)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.subs = append(slices.Clone(p.subs), fn)
+}
+
+// inspect returns the state of an object as seen by the field manager of its owner.
+func (o Options) inspect(obj metav1.Object) State {
+	manager := o.Manager
+	if o.ManagerOf != nil {
+		manager = o.ManagerOf(obj.GetLabels()[o.Group+"/name"])
+	}
+	return InspectAs(obj, o.Group, manager)
 }
 
 func (p *Pool) emit(e Event) {

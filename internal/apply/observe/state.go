@@ -13,10 +13,13 @@ import (
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
+// DefaultGroup is the API group of the labels by which Flux's objects name their owner: GROUP/name and GROUP/namespace.
+const DefaultGroup = "kustomize.toolkit.fluxcd.io"
+
 // Labels and annotations of Flux's that say whom an object belongs to, and what may be done to it.
 const (
-	LabelName      = "kustomize.toolkit.fluxcd.io/name"
-	LabelNamespace = "kustomize.toolkit.fluxcd.io/namespace"
+	LabelName      = DefaultGroup + "/name"
+	LabelNamespace = DefaultGroup + "/namespace"
 
 	AnnotationPrune     = "kustomize.toolkit.fluxcd.io/prune"
 	AnnotationReconcile = "kustomize.toolkit.fluxcd.io/reconcile"
@@ -40,7 +43,8 @@ type State struct {
 	// Owned is a hash over the fields that our field manager applied and when, over the values of the owner labels, and over what
 	// people changed with kubectl. While it stays, the object is as it was applied, whatever others did to their fields.
 	Owned [16]byte
-	// Owner is "namespace/name" of the Kustomization that the owner labels name, "" when our field manager does not own them.
+	// Owner is "namespace/name" of the owner that the owner labels name, "" when our field manager does not own them. What has no namespace
+	// is "/name".
 	Owner string
 	// Overridden says that kubectl owns fields of the object, which Flux takes away again.
 	Overridden bool
@@ -88,8 +92,12 @@ type Event struct {
 	Old, New *State
 }
 
-// Inspect returns the state of an object without its health, as seen by the field manager of that name.
-func Inspect(obj metav1.Object, manager string) State {
+// Inspect returns the state of an object without its health, as seen by the field manager of that name, with Flux's owner labels.
+func Inspect(obj metav1.Object, manager string) State { return InspectAs(obj, DefaultGroup, manager) }
+
+// InspectAs is Inspect with owner labels of another group.
+func InspectAs(obj metav1.Object, group, manager string) State {
+	labelName, labelNamespace := group+"/name", group+"/namespace"
 	notes := obj.GetAnnotations()
 	s := State{
 		UID:             obj.GetUID(),
@@ -103,13 +111,13 @@ func Inspect(obj metav1.Object, manager string) State {
 	merge := strings.EqualFold(notes[AnnotationSSA], SSAMerge)
 	labels := obj.GetLabels()
 	h := sha256.New()
-	put(h, labels[LabelName], labels[LabelNamespace])
+	put(h, labels[labelName], labels[labelNamespace])
 	for _, e := range obj.GetManagedFields() {
 		switch {
 		case Ours(e, manager):
 			hashEntry(h, e)
-			if e.FieldsV1 != nil && strings.Contains(e.FieldsV1.GetRawString(), `"f:`+LabelName+`"`) && labels[LabelName] != "" {
-				s.Owner = labels[LabelNamespace] + "/" + labels[LabelName]
+			if e.FieldsV1 != nil && strings.Contains(e.FieldsV1.GetRawString(), `"f:`+labelName+`"`) && labels[labelName] != "" {
+				s.Owner = labels[labelNamespace] + "/" + labels[labelName]
 			}
 		case !merge && Overrides(e):
 			hashEntry(h, e)

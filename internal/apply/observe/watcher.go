@@ -57,7 +57,8 @@ type lister interface {
 type watcher struct {
 	key     key
 	from    lister
-	manager string
+	label   string // of the owner's name
+	inspect func(metav1.Object) State
 	assess  func(*unstructured.Unstructured) Verdict
 	emit    func(Event)
 	backoff backoff
@@ -81,9 +82,9 @@ type watcher struct {
 	changed chan struct{}
 }
 
-func newWatcher(k key, from lister, manager string, assess func(*unstructured.Unstructured) Verdict, b backoff) *watcher {
+func newWatcher(k key, from lister, opts Options) *watcher {
 	return &watcher{
-		key: k, from: from, manager: manager, assess: assess, backoff: b,
+		key: k, from: from, label: opts.Group + "/name", inspect: opts.inspect, assess: opts.Assess, backoff: backoff{opts.FirstBackoff, opts.MaxBackoff},
 		kick: make(chan struct{}, 1), changed: make(chan struct{}),
 		objects: map[types.NamespacedName]State{}, texts: map[string]string{},
 	}
@@ -303,7 +304,7 @@ func (w *watcher) ref(name types.NamespacedName) kube.Ref {
 
 // state needs w.mu held.
 func (w *watcher) state(o runtime.Object, obj metav1.Object) State {
-	s := Inspect(obj, w.manager)
+	s := w.inspect(obj)
 	s.Owner = w.shared(s.Owner)
 	if w.assess != nil {
 		s.Health = w.assess(w.body(o, obj))
@@ -342,5 +343,5 @@ func (w *watcher) options() metav1.ListOptions {
 	if w.key.name != "" {
 		return metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, w.key.name).String()}
 	}
-	return metav1.ListOptions{LabelSelector: LabelName}
+	return metav1.ListOptions{LabelSelector: w.label}
 }
