@@ -4,7 +4,7 @@ package config
 
 import "embed"
 
-// FS holds the folders crd and rbac, each a Kustomize root.
+// FS holds the folders admission, crd and rbac, each a Kustomize root.
 //
-//go:embed crd/kustomization.yaml crd/bases/*.yaml rbac/*.yaml
+//go:embed admission/*.yaml crd/kustomization.yaml crd/bases/*.yaml rbac/*.yaml
 var FS embed.FS

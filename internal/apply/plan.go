@@ -20,6 +20,9 @@ type PlannedChange struct {
 	// Before and After are the object in the cluster, now and after an apply, as YAML without what the API server adds for itself.
 	// Before is empty when the object doesn't exist, After when it is to be deleted. The data of Secrets is masked.
 	Before, After string
+	// Live and Next are the same objects as the API server has and would have them, for code: with the data of Secrets. Nil where there is
+	// none, and Next also where it could not be asked. Of objects whose namespace or kind isn't there yet, Next is the object as given.
+	Live, Next *unstructured.Unstructured
 	// Note says why an object would be skipped, that its namespace or kind has to be created first and it could not be checked, or
 	// that more would be changed than After shows.
 	Note string
@@ -151,11 +154,12 @@ func (r *run) inSet(ref kube.Ref) bool {
 }
 
 func (r *run) planned(it *item, action Action, before, after *unstructured.Unstructured, note string) (PlannedChange, *Error) {
+	live, next := before, after
 	before, after = presentable(before), presentable(after)
 	if it.ref.GroupKind() == secretKind {
 		maskPair(before, after)
 	}
-	p := PlannedChange{Ref: it.ref, Action: action, Note: note}
+	p := PlannedChange{Ref: it.ref, Action: action, Note: note, Live: live, Next: next}
 	var err error
 	if p.Before, err = text(before); err == nil {
 		p.After, err = text(after)

@@ -56,6 +56,8 @@ type Client struct {
 	proofs   *memo[bool]     // manifests that were shown to somebody, by place, credentials and digest
 	verdicts *memo[verdict]  // signatures that were good, by verifier, repository and digest
 	pulled   *memo[artifact] // what the manifest said, by fetch.key
+
+	runsOn *memo[[]string] // platforms of images, by place, credentials and digest
 }
 
 // Option changes a Client from its defaults.
@@ -68,7 +70,7 @@ func Clock(now func() time.Time) Option { return func(c *Client) { c.now = now }
 func NewClient(store *source.Store, opts ...Option) *Client {
 	c := &Client{
 		store: store, connections: &connections{all: map[string]*connection{}}, turns: &turns{byKey: map[string]*turn{}}, now: time.Now,
-		proofs: newMemo[bool](10_000), verdicts: newMemo[verdict](10_000), pulled: newMemo[artifact](1000),
+		proofs: newMemo[bool](10_000), verdicts: newMemo[verdict](10_000), pulled: newMemo[artifact](1000), runsOn: newMemo[[]string](1000),
 	}
 	for _, o := range opts {
 		o(c)

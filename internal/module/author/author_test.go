@@ -1,0 +1,300 @@
+package author_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/lab/labtest"
+	"github.com/slipway-dev/slipway/internal/module/author"
+)
+
+func TestMain(m *testing.M) { labtest.Main(m) }
+
+// definitions says whether the API server that the tests of this binary share knows the kinds.
+var definitions sync.Once
+
+// world is a cluster in which the policy is in force.
+type world struct {
+	*testing.T
+	env   *labtest.Env
+	admin client.Client
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{T: t, env: labtest.ControlPlane(t)}
+	definitions.Do(func() {
+		_, err := envtest.InstallCRDs(w.env.Config, envtest.CRDInstallOptions{Paths: []string{
+			"../../../config/crd/bases/slipway.dev_modules.yaml", "../../../config/crd/bases/slipway.dev_modulegrants.yaml",
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.admin = w.as(w.env.Config)
+	w.install()
+	return w
+}
+
+func (w *world) as(config *rest.Config) client.Client {
+	w.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			w.Fatal(err)
+		}
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return c
+}
+
+// install puts the policy into the cluster, takes it away at the end, and waits until the API server obeys it.
+func (w *world) install() {
+	w.Helper()
+	policy, binding, err := author.Policy()
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, o := range []client.Object{policy, binding} {
+		if err := w.admin.Create(w.Context(), o); err != nil {
+			w.Fatal(err)
+		}
+		w.Cleanup(func() {
+			if err := w.admin.Delete(context.Background(), o); client.IgnoreNotFound(err) != nil {
+				w.Error(err)
+			}
+		})
+	}
+	nobody := w.user("nobody-at-all")
+	w.eventually("the policy is in force", func() bool {
+		m := module("probe", "nobodys")
+		err := nobody.Create(w.Context(), m, client.DryRunAll)
+		return err != nil && strings.Contains(err.Error(), "nobodys")
+	})
+}
+
+func (w *world) eventually(what string, ok func() bool) {
+	w.Helper()
+	err := wait.PollUntilContextTimeout(w.Context(), 20*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return ok(), nil })
+	if err != nil {
+		w.Fatalf("never came true: %s", what)
+	}
+}
+
+// user may write Modules, and use the grants that are named.
+func (w *world) user(name string, grants ...string) client.Client {
+	w.Helper()
+	rules := []rbacv1.PolicyRule{{APIGroups: []string{"slipway.dev"}, Resources: []string{"modules"}, Verbs: []string{"*"}}}
+	if len(grants) > 0 {
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{"slipway.dev"}, Resources: []string{"modulegrants"}, ResourceNames: grants, Verbs: []string{"use"}})
+	}
+	name = w.env.Namespace + "-" + name
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
+		Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: name}},
+	}
+	for _, o := range []client.Object{role, binding} {
+		if err := w.admin.Create(w.Context(), o); err != nil {
+			w.Fatal(err)
+		}
+	}
+	return w.as(w.env.User(name))
+}
+
+func module(name, grant string) *v1alpha1.Module {
+	m := &v1alpha1.Module{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1alpha1.ModuleSpec{Source: v1alpha1.PackageSource{OCI: &v1alpha1.OCISource{URL: "oci://registry.example.com/runner"}}},
+	}
+	if grant != "" {
+		m.Spec.GrantRef = &v1alpha1.GrantReference{Name: grant}
+	}
+	return m
+}
+
+func (w *world) create(c client.Client, m *v1alpha1.Module) error {
+	w.Helper()
+	err := c.Create(w.Context(), m)
+	if err == nil {
+		w.Cleanup(func() { _ = w.admin.Delete(context.Background(), m) })
+	}
+	return err
+}
+
+// TestNobodyUsesAGrantThatTheyMayNot is what somebody tries who may write Modules, and use the grant small.
+func TestNobodyUsesAGrantThatTheyMayNot(t *testing.T) {
+	w := newWorld(t)
+	few := w.user("few", "small")
+	owner := w.user("owner", "small", "large")
+	refused := func(what string, err error) {
+		t.Helper()
+		if !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) || err != nil && !strings.Contains(err.Error(), "ModuleGrant large") {
+			t.Errorf("%s: %v, want a refusal that names the grant", what, err)
+		}
+	}
+	refused("to create a Module with the grant", w.create(few, module("m1", "large")))
+	mine := module("m2", "small")
+	if err := w.create(few, mine); err != nil {
+		t.Fatalf("to create one with their own grant: %v", err)
+	}
+	mine.Spec.GrantRef.Name = "large"
+	refused("to change the grant later", few.Update(t.Context(), mine))
+
+	theirs := module("m3", "large")
+	if err := w.create(owner, theirs); err != nil {
+		t.Fatal(err)
+	}
+	evil := theirs.DeepCopy()
+	evil.Spec.Source.OCI.URL = "oci://evil.example.com/runner"
+	refused("to put another package into somebody's Module", few.Update(t.Context(), evil))
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"values":{"image":"evil"}}}`))
+	refused("to change its values by a patch", few.Patch(t.Context(), theirs.DeepCopy(), patch))
+	refused("to approve its plan", few.Patch(t.Context(), theirs.DeepCopy(), client.RawPatch("application/merge-patch+json",
+		[]byte(`{"metadata":{"annotations":{"slipway.dev/approve":"sha256:1"}}}`))))
+	refused("to do it by an apply in somebody else's name", few.Patch(t.Context(), theirs.DeepCopy(), client.RawPatch("application/apply-patch+yaml",
+		[]byte(`{"apiVersion":"slipway.dev/v1alpha1","kind":"Module","metadata":{"name":"m3"},"spec":{"paused":true}}`)), client.FieldOwner("slipway-agent"), client.ForceOwnership))
+	if err := few.Patch(t.Context(), theirs.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"team":"a"}}}`))); err != nil {
+		t.Errorf("what isn't about the grant may be written by who may write the Module: %v", err)
+	}
+	without := theirs.DeepCopy()
+	if err := few.Get(t.Context(), client.ObjectKeyFromObject(theirs), without); err != nil {
+		t.Fatal(err)
+	}
+	without.Spec.GrantRef = nil
+	if err := few.Update(t.Context(), without); err != nil {
+		t.Errorf("to do without a grant takes no right: %v", err)
+	}
+}
+
+// TestProblem asks what the plan asks.
+func TestProblem(t *testing.T) {
+	w := newWorld(t)
+	grant := &v1alpha1.ModuleGrant{ObjectMeta: metav1.ObjectMeta{Name: "large"}}
+	named := grant.DeepCopy()
+	named.Spec.Modules = []string{"m"}
+	others := grant.DeepCopy()
+	others.Spec.Modules = []string{"other"}
+	young := module("m", "large")
+	young.UID, young.CreationTimestamp = "u", metav1.NewTime(time.Now().Add(time.Hour))
+	old := young.DeepCopy()
+	old.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
+	rushed := young.DeepCopy() // in the moment in which maybe not every API server obeyed
+	rushed.CreationTimestamp = metav1.NewTime(time.Now())
+	file := module("m", "large")
+	ask := func(c client.Client, m *v1alpha1.Module, g *v1alpha1.ModuleGrant) string {
+		t.Helper()
+		problem, err := author.Problem(t.Context(), author.Clients{Reader: w.admin, Writer: c}, m, g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return problem
+	}
+	cases := map[string]struct {
+		reason string
+		module *v1alpha1.Module
+		grant  *v1alpha1.ModuleGrant
+		as     client.Client
+		change func(*admissionv1.ValidatingAdmissionPolicy, *admissionv1.ValidatingAdmissionPolicyBinding)
+		want   string
+	}{
+		"Written":        {reason: "the API server has asked", module: young, grant: grant},
+		"OtherModule":    {reason: "the grant is for others", module: young, grant: others, want: "is not for this Module"},
+		"WrittenBefore":  {reason: "nobody has asked then", module: old, grant: grant, want: "was written before"},
+		"WrittenAtOnce":  {reason: "not every API server may have known", module: rushed, grant: grant, want: "was written before"},
+		"VouchedFor":     {reason: "the owner of the grant has named it", module: old, grant: named},
+		"File":           {reason: "a file is its reader's, who may", module: file, grant: grant, as: w.user("may", "large")},
+		"FileOfNobody":   {reason: "a file is its reader's, who may not", module: file, grant: grant, as: w.user("maynot", "small"), want: "you may not use ModuleGrant large"},
+		"PolicyWeakened": {
+			reason: "a policy that lets pass what it can't evaluate", module: young, grant: grant, want: "isn't as this release of Slipway has it",
+			change: func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
+				p.Spec.FailurePolicy = new(admissionv1.Ignore)
+			},
+		},
+		"PolicyEmptied": {
+			reason: "a policy that asks nothing, also for a Module that the grant names", module: young, grant: named, want: "isn't as this release",
+			change: func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
+				p.Spec.Validations[0].Expression = "true"
+			},
+		},
+		"BindingOnlyWarns": {
+			reason: "a binding that only warns", module: young, grant: grant, want: "ValidatingAdmissionPolicyBinding slipway-module-authors isn't as",
+			change: func(_ *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) {
+				b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
+			},
+		},
+		"BindingForSome": {
+			reason: "a binding that leaves something out", module: young, grant: grant, want: "ValidatingAdmissionPolicyBinding slipway-module-authors isn't as",
+			change: func(_ *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) {
+				b.Spec.MatchResources = &admissionv1.MatchResources{ObjectSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}}
+			},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if c.change != nil {
+				policy, binding := &admissionv1.ValidatingAdmissionPolicy{}, &admissionv1.ValidatingAdmissionPolicyBinding{}
+				for _, o := range []client.Object{policy, binding} {
+					if err := w.admin.Get(t.Context(), client.ObjectKey{Name: author.Name}, o); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c.change(policy, binding)
+				for _, o := range []client.Object{policy, binding} {
+					if err := w.admin.Update(t.Context(), o); err != nil {
+						t.Fatal(err)
+					}
+				}
+				t.Cleanup(func() {
+					rightPolicy, rightBinding, err := author.Policy()
+					if err != nil {
+						t.Fatal(err)
+					}
+					policy.Spec, binding.Spec = rightPolicy.Spec, rightBinding.Spec
+					for _, o := range []client.Object{policy, binding} {
+						if err := w.admin.Update(context.Background(), o); err != nil {
+							t.Fatal(err)
+						}
+					}
+				})
+			}
+			as := c.as
+			if as == nil {
+				as = w.admin
+			}
+			if got := ask(as, c.module, c.grant); c.want == "" && got != "" || !strings.Contains(got, c.want) {
+				t.Errorf("%s: %q, want %q", c.reason, got, c.want)
+			}
+		})
+	}
+	for _, o := range []client.Object{&admissionv1.ValidatingAdmissionPolicyBinding{}, &admissionv1.ValidatingAdmissionPolicy{}} {
+		o.SetName(author.Name)
+		if err := w.admin.Delete(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		if got := ask(w.admin, young, named); !strings.Contains(got, "there is no") {
+			t.Errorf("without %T: %q", o, got)
+		}
+	}
+	if got := ask(w.admin, module("m", ""), nil); got != "" {
+		t.Errorf("without a grant: %q", got)
+	}
+}

@@ -1,0 +1,109 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/crd"
+	"github.com/slipway-dev/slipway/internal/module/revision"
+)
+
+// dependants holds the new version against the other modules: those that it needs, those that need it, and those that it doesn't go
+// together with. That a module which is needed isn't healthy yet is no problem: the plan waits for it.
+func dependants(ctx context.Context, d *draft) error {
+	all, err := d.modules(ctx)
+	if err != nil || all == nil {
+		return err
+	}
+	for _, r := range d.plan.Requires {
+		d.requires(r, all)
+	}
+	for _, m := range all {
+		for _, on := range m.Spec.DependsOn {
+			if on.Module == d.module.Name && !inRange(on.Version, d.plan.Version) {
+				d.problem(CheckDependants, "Module/"+m.Name, "depends on %s %s, and this would be %s: change its spec.dependsOn first, or choose another version",
+					d.module.Name, on.Version, d.plan.Version)
+			}
+		}
+		for _, c := range d.pkg.Conflicts {
+			if c.Module == m.Name && m.Status.Current != nil && inRange(c.Version, m.Status.Current.Version) {
+				d.problem(CheckDependants, "Module/"+m.Name, "doesn't go together with package %s %s: remove it, or choose another version of one of the two",
+					d.pkg.Name, d.plan.Version)
+			}
+		}
+	}
+	return nil
+}
+
+// requires judges one requirement.
+func (d *draft) requires(r v1alpha1.ModuleDependency, all []v1alpha1.Module) {
+	object := "Module/" + r.Module
+	at := slices.IndexFunc(all, func(m v1alpha1.Module) bool { return m.Name == r.Module })
+	if at < 0 {
+		d.problem(CheckDependants, object, "is required, and doesn't exist: create it%s", inWords(r.Version, ", in a version of "))
+		return
+	}
+	status := all[at].Status
+	if c := status.Current; c != nil && !inRange(r.Version, c.Version) && (status.Target == nil || !inRange(r.Version, status.Target.Version)) {
+		d.problem(CheckDependants, object, "is required in a version of %s, and is %s: upgrade it first", r.Version, c.Version)
+	}
+}
+
+func inWords(text, before string) string {
+	if text == "" {
+		return ""
+	}
+	return before + text
+}
+
+// modules are the other modules; nil: whoever plans may not read them.
+func (d *draft) modules(ctx context.Context) ([]v1alpha1.Module, error) {
+	if d.others != nil {
+		return d.others, nil
+	}
+	var list v1alpha1.ModuleList
+	err := d.Client.List(ctx, &list)
+	if apierrors.IsForbidden(err) {
+		d.problem(CheckDependants, "", "the other modules can't be read, so that nobody knows who depends on this one: allow list on modules")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list modules: %w", err)
+	}
+	d.others = slices.DeleteFunc(append([]v1alpha1.Module{}, list.Items...), func(m v1alpha1.Module) bool { return m.Name == d.module.Name })
+	return d.others, nil
+}
+
+// otherModules finds modules whose installed objects are of a kind in a version that goes.
+func (d *draft) otherModules(ctx context.Context, group, kind string, ends map[string]bool) ([]crd.Use, error) {
+	all, err := d.modules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var uses []crd.Use
+	for _, m := range all {
+		if m.Status.Current == nil || m.Status.Current.Revision == "" {
+			continue
+		}
+		r, err := d.Revisions.Load(ctx, m.Status.Current.Revision)
+		if err != nil {
+			if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+				continue
+			}
+			return nil, fmt.Errorf("read what module %s has: %w", m.Name, err)
+		}
+		for _, o := range revision.Objects(r.Steps) {
+			gvk := o.GroupVersionKind()
+			if gvk.Group == group && gvk.Kind == kind && ends[gvk.Version] {
+				uses = append(uses, crd.Use{Version: gvk.Version, By: fmt.Sprintf("module %s (%s)", m.Name, strings.TrimPrefix(o.GetNamespace()+"/"+o.GetName(), "/"))})
+				break
+			}
+		}
+	}
+	return uses, nil
+}

@@ -1,0 +1,74 @@
+package plan_test
+
+import (
+	"context"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/plan"
+)
+
+// other makes another Module, installed in a version.
+func (w *world) other(name, version string, dependsOn ...v1alpha1.ModuleDependency) *v1alpha1.Module {
+	w.Helper()
+	m := &v1alpha1.Module{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.ModuleSpec{
+			Source: v1alpha1.PackageSource{OCI: &v1alpha1.OCISource{URL: "oci://registry.example.com/" + name}}, DependsOn: dependsOn,
+		},
+	}
+	if err := w.client.Create(w.Context(), m); err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = w.client.Delete(context.Background(), m) })
+	if version != "" {
+		m.Status.Current = &v1alpha1.RevisionReference{Version: version, Digest: "sha256:" + v1alpha1.Digest(zeros)}
+		if err := w.client.Status().Update(w.Context(), m); err != nil {
+			w.Fatal(err)
+		}
+	}
+	return m
+}
+
+const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
+
+func TestDependants(t *testing.T) {
+	w := newWorld(t)
+	m := w.module()
+	w.other("needed", "1.2.0")
+	w.other("needing", "3.0.0", v1alpha1.ModuleDependency{Module: m.Name, Version: "<2"})
+	w.other("rival", "1.0.0")
+	requires := func(name, version string) func(*plan.Package) {
+		return func(p *plan.Package) { p.Requires = append(p.Requires, v1alpha1.ModuleDependency{Module: name, Version: version}) }
+	}
+	cases := map[string]struct {
+		reason, version string
+		change          func(*plan.Package)
+		want            []string
+	}{
+		"Fine":      {reason: "what is required is there", version: "1.0.0", change: requires("needed", "~1.2")},
+		"Missing":   {reason: "what is required isn't there", version: "1.0.0", change: requires("nowhere", ">=2"), want: []string{"Dependants Module/nowhere: is required, and doesn't exist: create it, in a version of >=2"}},
+		"TooOld":    {reason: "what is required is too old", version: "1.0.0", change: requires("needed", ">=1.3"), want: []string{"Module/needed: is required in a version of >=1.3, and is 1.2.0"}},
+		"OutOfNeed": {reason: "somebody needs another version", version: "2.0.0", want: []string{"Module/needing: depends on " + m.Name + " <2, and this would be 2.0.0"}},
+		"Conflict": {reason: "the two don't go together", version: "1.0.0", want: []string{"Module/rival: doesn't go together with package runner 1.0.0"},
+			change: func(p *plan.Package) { p.Conflicts = []v1alpha1.ModuleDependency{{Module: "rival"}} }},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if c.change == nil {
+				c.change = func(*plan.Package) {}
+			}
+			w.put(c.version, settings, c.change)
+			wantProblems(t, w.plan(m), c.reason, c.want...)
+		})
+	}
+	m.Spec.DependsOn = []v1alpha1.ModuleDependency{{Module: "needed", Version: ">=1"}}
+	w.put("1.0.0", settings, requires("needed", ">=1.3"))
+	p := w.plan(m)
+	wantProblems(t, p, "the Module's own word replaces the package's")
+	if len(p.Requires) != 1 || p.Requires[0].Version != ">=1" {
+		t.Errorf("it requires %v", p.Requires)
+	}
+}

@@ -1,0 +1,160 @@
+package plan
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-dev/slipway/internal/apply"
+	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/module/crd"
+	"github.com/slipway-dev/slipway/internal/module/revision"
+)
+
+// dryRun asks the API server about each object: what there is, and what would become of it. That is two requests an object.
+func dryRun(ctx context.Context, d *draft) error {
+	var err error
+	if d.next, err = d.engine.Plan(ctx, d.first(), d.options()); err != nil {
+		if err := d.refused(ctx, err); err != nil {
+			return err
+		}
+	}
+	if d.gone, err = d.engine.PlanPrune(ctx, d.obsolete(), d.options()); err != nil {
+		if err := d.refused(ctx, err); err != nil {
+			return err
+		}
+	}
+	for _, c := range d.next {
+		if c.Live != nil && !d.known[c.Ref.Unversioned()] {
+			d.plan.Before = append(d.plan.Before, c.Live)
+		}
+	}
+	d.changes()
+	return nil
+}
+
+// first are the objects as they would be applied before the commit: of definitions the step that can be taken back.
+func (d *draft) first() []*unstructured.Unstructured {
+	out := slices.Clone(d.objects)
+	for i, o := range out {
+		if o.GetKind() != crdKind {
+			continue
+		}
+		if first := d.firstOf(o); first != nil {
+			out[i] = first
+		}
+	}
+	return out
+}
+
+// obsolete are the objects of the current revision that the new one doesn't have.
+func (d *draft) obsolete() []kube.Ref {
+	if d.current == nil {
+		return nil
+	}
+	stays := map[kube.Ref]bool{}
+	for _, o := range d.objects {
+		stays[kube.RefOf(o).Unversioned()] = true
+	}
+	var refs []kube.Ref
+	for _, o := range revision.Objects(d.current.Steps) {
+		if ref := kube.RefOf(o); !stays[ref.Unversioned()] {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// refused sorts what the API server said about objects: problems, and what may be otherwise in a moment.
+func (d *draft) refused(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	all := apply.Errors(err)
+	if len(all) == 0 {
+		return err
+	}
+	for _, e := range all {
+		switch {
+		case strings.Contains(e.Message, "does not support dry run"):
+			d.problem(CheckDryRun, e.Ref.Subject(), "can't be tried: an admission webhook doesn't support dry-runs. Whoever runs it should set sideEffects: None in its configuration")
+		case e.Reason == apply.ReasonUnavailable && !strings.Contains(e.Message, "webhook"):
+			return &Unavailable{Err: e}
+		case e.Reason == apply.ReasonImmutable:
+			d.problem(CheckDryRun, e.Ref.Subject(), "would need a change of a field that can't be changed: ask the package's author for another name of the object, "+
+				"or delete the object yourself before, if nothing is lost with it%s", quoted(e))
+		default:
+			d.problem(CheckDryRun, e.Ref.Subject(), "%s", e.Message)
+		}
+	}
+	return nil
+}
+
+// quoted is what the API server said, at the end of a message.
+func quoted(e *apply.Error) string {
+	if e.Err == nil {
+		return "" // it could quote the data of a Secret
+	}
+	return ": " + e.Err.Error()
+}
+
+// changes says what would be done with each object.
+func (d *draft) changes() {
+	for _, c := range d.next {
+		change := Change{Object: c.Ref.Subject(), APIVersion: c.Ref.GroupVersionKind().GroupVersion().String(), Step: revision.StepOf(c.Ref.GroupKind()), Note: c.Note}
+		switch c.Action {
+		case apply.Created:
+			change.Action = Create
+			d.plan.Counts.Create++
+		case apply.Unchanged, apply.Skipped:
+			change.Action = Unchanged
+			d.plan.Counts.Unchanged++
+		default:
+			change.Action = Update
+			d.plan.Counts.Update++
+			change.Fields = fields(c.Live, c.Next)
+		}
+		d.plan.Changes = append(d.plan.Changes, change)
+	}
+	for _, c := range d.gone {
+		change := Change{Object: c.Ref.Subject(), APIVersion: c.Ref.GroupVersionKind().GroupVersion().String(), Step: revision.StepOf(c.Ref.GroupKind()), Note: c.Note, Action: Delete}
+		if c.Action != apply.Deleted {
+			continue
+		}
+		d.plan.Counts.Delete++
+		d.plan.Changes = append(d.plan.Changes, change)
+	}
+}
+
+// change finds what would be done with an object.
+func (d *draft) change(object string) *Change {
+	for i := range d.plan.Changes {
+		if d.plan.Changes[i].Object == object {
+			return &d.plan.Changes[i]
+		}
+	}
+	return nil
+}
+
+// firstOf is the definition that would be applied before the commit, nil where that can't be said yet: the check of definitions says why.
+func (d *draft) firstOf(o *unstructured.Unstructured) *unstructured.Unstructured {
+	next, err := crd.FromObject(o)
+	if err != nil {
+		return nil
+	}
+	live := d.live[o.GetName()]
+	if live == nil {
+		return nil
+	}
+	steps, err := crd.TwoStep(live, next)
+	if err != nil {
+		return nil
+	}
+	first, err := crd.Object(steps.First)
+	if err != nil {
+		return nil
+	}
+	return first
+}

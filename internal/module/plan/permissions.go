@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/module/permit"
+	"github.com/slipway-dev/slipway/internal/module/revision"
+)
+
+// permissions holds what the package brings against the grant, and what a rollback would bring back.
+func permissions(ctx context.Context, d *draft) error {
+	known, err := d.readRoles(ctx)
+	if err != nil || !known {
+		return err
+	}
+	question := d.question(d.objects)
+	question.Declared = d.pkg.Permissions
+	answer := permit.Check(question)
+	for _, f := range answer.Findings {
+		d.problem(CheckPermissions, f.Object, "%s", f.Message)
+	}
+	d.plan.Permissions = answer.Permissions
+	var before v1alpha1.Permissions
+	if d.current != nil {
+		before = d.current.Object.Spec.Permissions
+		back := permit.Check(d.question(revision.Objects(d.current.Steps)))
+		for _, f := range back.Findings {
+			d.irreversible("the grant no longer allows what the installed revision %s has: %s %s", d.current.Object.Name, f.Object, f.Message)
+		}
+	}
+	d.plan.AddedPermissions = permit.Added(before, answer.Permissions)
+	return nil
+}
+
+// question is about some objects, those of the package or those of the installed revision.
+func (d *draft) question(objects []*unstructured.Unstructured) permit.Question {
+	interpreters := map[string]bool{}
+	for _, i := range d.pkg.Interpreters {
+		interpreters[i.Name] = true
+	}
+	objects = slices.DeleteFunc(slices.Clone(objects), func(o *unstructured.Unstructured) bool { // judged when they were made
+		return o.GetKind() == v1alpha1.InterpreterKind && o.GroupVersionKind().Group == v1alpha1.GroupVersion.Group && interpreters[o.GetName()]
+	})
+	theirs := map[kube.Ref]string{}
+	for ref, o := range d.theirs {
+		theirs[ref] = o.who
+	}
+	return permit.Question{
+		Module: d.module.Name, Namespace: d.plan.Namespace, Own: d.own, Builtin: d.pkg.Builtin, Grant: d.grant,
+		Objects: objects, Served: d.kind, Theirs: theirs, Live: d.roles, Agent: d.Agent,
+	}
+}
+
+// readRoles reads the roles of the cluster, and leaves out what the module itself has brought. False: whoever plans may not read them.
+func (d *draft) readRoles(ctx context.Context) (bool, error) {
+	var (
+		clusterRoles        rbacv1.ClusterRoleList
+		roles               rbacv1.RoleList
+		clusterRoleBindings rbacv1.ClusterRoleBindingList
+		roleBindings        rbacv1.RoleBindingList
+	)
+	for name, list := range map[string]client.ObjectList{
+		"clusterroles": &clusterRoles, "roles": &roles, "clusterrolebindings": &clusterRoleBindings, "rolebindings": &roleBindings,
+	} {
+		err := d.Client.List(ctx, list)
+		if apierrors.IsForbidden(err) {
+			d.problem(CheckPermissions, "", "the cluster's %s can't be read, so that nobody knows which rights the package's pods would have: allow list on them", name)
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("list %s: %w", name, err)
+		}
+	}
+	d.roles = permit.Live{
+		ClusterRoles:        others(d, "ClusterRole", clusterRoles.Items),
+		Roles:               others(d, "Role", roles.Items),
+		ClusterRoleBindings: others(d, "ClusterRoleBinding", clusterRoleBindings.Items),
+		RoleBindings:        others(d, "RoleBinding", roleBindings.Items),
+	}
+	return true, nil
+}
+
+// others leaves out objects that the module has brought, and says nothing of labels: whoever may write them may write the role.
+func others[T any, P interface {
+	*T
+	client.Object
+}](d *draft, kind string, items []T) []T {
+	return slices.DeleteFunc(items, func(item T) bool {
+		o := P(&item)
+		return d.known[kube.Ref{Group: rbacv1.GroupName, Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}]
+	})
+}

@@ -1,0 +1,126 @@
+package plan_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/health/interpret"
+	"github.com/slipway-dev/slipway/internal/module/plan"
+)
+
+// TestPermissions tries attacks on a real cluster; package permit has all of them, one by one.
+func TestPermissions(t *testing.T) {
+	pod := func(namespace, account string) string {
+		return "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: " + namespace + "}\nspec: {serviceAccountName: " + account + ", containers: [{name: c, image: i}]}"
+	}
+	cases := map[string]struct {
+		reason, grant, objects string
+		change                 func(*v1alpha1.ModuleSpec)
+		pkg                    func(*plan.Package)
+		want                   []string
+	}{
+		"NoGrant": {
+			reason: "without a grant a package stays in a namespace of its own, and has no rights", objects: docs(account, role, binding, deployment),
+			want: []string{"Permissions ClusterRole/", "Permissions ClusterRole/", "Permissions ClusterRoleBinding/"},
+		},
+		"OwnNamespaceOnly": {reason: "and that takes no grant", objects: docs(account, deployment, settings)},
+		"KubeSystem": {
+			reason: "whoever writes a Module doesn't get into kube-system by saying so", objects: pod("kube-system", "generic-garbage-collector"),
+			change: func(s *v1alpha1.ModuleSpec) { s.Namespace = "kube-system" },
+			want: []string{"Permissions Pod/kube-system/p: allows more than is granted, because ClusterRoleBinding/system:controller:generic-garbage-collector gives service account kube-system/generic-garbage-collector rights already",
+				"Permissions Pod/kube-system/p: is in namespace kube-system, which was there before the Module"},
+		},
+		"ClusterAdmin": {
+			reason: "the exact rules that are missing", grant: enough, objects: docs(account, strings.Replace(binding, "name: NAME}\nsubjects", "name: cluster-admin}\nsubjects", 1)),
+			want: []string{`by ClusterRole cluster-admin, in the whole cluster. Missing in clusterRules of ModuleGrant`},
+		},
+		"Delegator": {
+			reason: "roles of Kubernetes itself may be bound if what they allow is granted",
+			grant:  `{clusterRules: [{apiGroups: [authentication.k8s.io], resources: [tokenreviews], verbs: [create]}, {apiGroups: [authorization.k8s.io], resources: [subjectaccessreviews], verbs: [create]}]}`,
+			objects: docs(account, strings.Replace(binding, "name: NAME}\nsubjects", "name: \"system:auth-delegator\"}\nsubjects", 1)),
+		},
+		"EditOfKubernetes": {
+			reason: "edit allows to act as the accounts of the namespace, which * doesn't stand for", grant: `{namespaces: [NS], rules: [{apiGroups: ["", apps, batch, autoscaling, policy, networking.k8s.io, extensions, discovery.k8s.io, coordination.k8s.io, resource.k8s.io, metrics.k8s.io], resources: ["*"], verbs: ["*"]}]}`,
+			objects: docs(account, "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}\nsubjects: [{kind: ServiceAccount, name: runner, namespace: NS}]"),
+			want:    []string{`{apiGroups: [""], resources: [serviceaccounts], verbs: [impersonate]}`},
+		},
+		"BootstrapSecrets": {
+			reason: "a package has no Module and no grant in it", grant: `{clusterObjects: [{group: slipway.dev, kind: Module}]}`,
+			objects: "apiVersion: slipway.dev/v1alpha1\nkind: Module\nmetadata: {name: inner}\nspec: {source: {oci: {url: 'oci://a/b'}}}",
+			want:    []string{"is of a kind of Slipway"},
+		},
+		"GrantMissing": {
+			reason: "a grant that isn't there", objects: settings, change: func(s *v1alpha1.ModuleSpec) { s.GrantRef = &v1alpha1.GrantReference{Name: "nowhere"} },
+			want: []string{"Permissions : ModuleGrant nowhere doesn't exist"},
+		},
+		"JudgesOthers": {
+			reason: "an interpreter for Deployments would decide about everybody's upgrades", objects: settings, pkg: func(p *plan.Package) {
+				p.Interpreters = []plan.Interpreter{{Name: "evil", Definition: interpret.Definition{
+					Target: interpret.Target{Group: "apps", Kind: "Deployment"}, Health: []interpret.Rule{{State: "Healthy"}},
+				}}}
+			},
+			want: []string{"Permissions Interpreter/evil: is for "},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			if c.grant != "" {
+				w.grant(c.grant)
+			}
+			if c.change == nil {
+				c.change = func(*v1alpha1.ModuleSpec) {}
+			}
+			if c.pkg == nil {
+				c.pkg = func(*plan.Package) {}
+			}
+			w.put("1.0.0", c.objects, c.pkg)
+			wantProblems(t, w.plan(w.module(c.change)), c.reason, c.want...)
+		})
+	}
+}
+
+// TestGrantNarrowedLater: what is installed may no longer be installed again, so that there is no way back to it.
+func TestGrantNarrowedLater(t *testing.T) {
+	w := newWorld(t)
+	w.grant(enough)
+	w.put("1.0.0", docs(boats, account, role, binding, settings))
+	m := w.module()
+	w.install(m, w.plan(m))
+	w.grant(`{namespaces: [NS], clusterObjects: [{group: apiextensions.k8s.io, kind: CustomResourceDefinition}]}`)
+	w.put("1.1.0", docs(boats, account, settings))
+	p := w.plan(m)
+	wantProblems(t, p, "the new version is within the grant")
+	if p.Reversible || len(p.Irreversible) == 0 || !strings.Contains(p.Irreversible[0], "the grant no longer allows what the installed revision") {
+		t.Errorf("reversible %t, %v: want no way back to more rights than are granted", p.Reversible, p.Irreversible)
+	}
+}
+
+// TestWhoPlansWithFewRights: a person's plan says what it could not see, and is no plan to begin with.
+func TestWhoPlansWithFewRights(t *testing.T) {
+	w := newWorld(t)
+	w.put("1.0.0", docs(account, settings))
+	m := w.module()
+	admin := w.client
+	for _, o := range w.objects("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: NAME-few}\nrules: [{apiGroups: [\"\"], resources: [namespaces], verbs: [get]}]\n---\n" +
+		"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: NAME-few}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NAME-few}\nsubjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: NAME}]") {
+		if err := admin.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = admin.Delete(context.Background(), o) })
+	}
+	w.settle(rest.CopyConfig(w.env.User(w.name)))
+	p, err := w.planner.Plan(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"DryRun ConfigMap/", "is forbidden", "Permissions : the cluster's ", "the other modules can't be read"} {
+		if !strings.Contains(problems(p), want) {
+			t.Errorf("the problems are\n%s\nwant %s", problems(p), want)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/module/author"
+	"github.com/slipway-dev/slipway/internal/module/revision"
+)
+
+// history reads the committed revision, and what the attempts since have brought.
+func history(ctx context.Context, d *draft) error {
+	d.known = map[kube.Ref]bool{}
+	var names []string
+	if c := d.module.Status.Current; c != nil && c.Revision != "" {
+		names = append(names, c.Revision)
+	}
+	if a := d.module.Status.Attempt; a != nil {
+		names = append(names, a.Over...)
+		names = append(names, a.Target.Revision)
+	}
+	for i, name := range names {
+		if name == "" {
+			continue
+		}
+		r, err := d.Revisions.Load(ctx, name)
+		if apierrors.IsNotFound(err) && i > 0 {
+			continue // the attempt had not begun
+		}
+		if err != nil {
+			return fmt.Errorf("read what is installed: %w", err)
+		}
+		if i == 0 && d.module.Status.Current != nil {
+			d.current = r
+		}
+		for _, o := range revision.Objects(r.Steps) {
+			d.known[kube.RefOf(o).Unversioned()] = true
+		}
+	}
+	return nil
+}
+
+// bound reads the grant, and asks whether the Module's author may use it.
+func bound(ctx context.Context, d *draft) error {
+	ref := d.module.Spec.GrantRef
+	if ref == nil {
+		return nil
+	}
+	grant := &v1alpha1.ModuleGrant{}
+	switch err := d.Client.Get(ctx, client.ObjectKey{Name: ref.Name}, grant); {
+	case apierrors.IsNotFound(err):
+		d.problem(CheckPermissions, "", "ModuleGrant %s doesn't exist: correct spec.grantRef of the Module, or ask the owner of the platform for the grant", ref.Name)
+		return nil
+	case apierrors.IsForbidden(err):
+		d.problem(CheckPermissions, "", "ModuleGrant %s can't be read: allow get on it", ref.Name)
+		return nil
+	case err != nil:
+		return fmt.Errorf("read ModuleGrant %s: %w", ref.Name, err)
+	}
+	d.grant = grant
+	wrong, err := author.Problem(ctx, author.Clients{Reader: d.Client, Writer: d.Client}, d.module, grant)
+	if err != nil {
+		return err
+	}
+	if wrong != "" {
+		d.problem(CheckPermissions, "", "%s", wrong)
+	}
+	return nil
+}
+
+// resolve chooses a version, fetches it, and holds it against the cluster.
+func resolve(ctx context.Context, d *draft) error {
+	choice, err := d.Packages.Choose(ctx, d.module)
+	if err != nil {
+		return d.lasting(CheckResolve, err)
+	}
+	d.plan.Version = choice.Version
+	d.pkg, err = d.Packages.Fetch(ctx, d.module, choice.Version)
+	if err != nil {
+		if errors.Is(err, ErrUntrusted) {
+			return d.lasting(CheckVerify, err)
+		}
+		return d.lasting(CheckResolve, err)
+	}
+	d.plan.Package, d.plan.Published = d.pkg.ResolvedPackage, d.pkg.Published
+	d.plan.Requires = requirements(d.pkg.Requires, d.module.Spec.DependsOn)
+	if d.served, err = d.cluster(ctx); err != nil {
+		return err
+	}
+	if wanted := d.pkg.KubeVersion; !inRange(wanted, d.served.version) {
+		d.problem(CheckResolve, "", "package %s %s works with Kubernetes %s, and this cluster has %s: choose another version in spec.version, or upgrade the cluster",
+			d.pkg.Name, choice.Version, wanted, d.served.version)
+	}
+	if wanted := d.pkg.Agent; d.Version != "" && !inRange(wanted, d.Version) {
+		d.problem(CheckResolve, "", "package %s %s works with Slipway %s, and this is %s: choose another version in spec.version, or upgrade Slipway",
+			d.pkg.Name, choice.Version, wanted, d.Version)
+	}
+	return nil
+}
+
+// requirements puts what the package requires and what the Module adds together; the Module's word replaces the package's.
+func requirements(pkg, module []v1alpha1.ModuleDependency) []v1alpha1.ModuleDependency {
+	all := slices.Clone(module)
+	for _, r := range pkg {
+		if !slices.ContainsFunc(module, func(m v1alpha1.ModuleDependency) bool { return m.Module == r.Module && (m.Version != "" || r.Version == "") }) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
