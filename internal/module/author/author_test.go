@@ -216,13 +216,13 @@ func TestProblem(t *testing.T) {
 		change func(*admissionv1.ValidatingAdmissionPolicy, *admissionv1.ValidatingAdmissionPolicyBinding)
 		want   string
 	}{
-		"Written":        {reason: "the API server has asked", module: young, grant: grant},
-		"OtherModule":    {reason: "the grant is for others", module: young, grant: others, want: "is not for this Module"},
-		"WrittenBefore":  {reason: "nobody has asked then", module: old, grant: grant, want: "was written before"},
-		"WrittenAtOnce":  {reason: "not every API server may have known", module: rushed, grant: grant, want: "was written before"},
-		"VouchedFor":     {reason: "the owner of the grant has named it", module: old, grant: named},
-		"File":           {reason: "a file is its reader's, who may", module: file, grant: grant, as: w.user("may", "large")},
-		"FileOfNobody":   {reason: "a file is its reader's, who may not", module: file, grant: grant, as: w.user("maynot", "small"), want: "you may not use ModuleGrant large"},
+		"Written":       {reason: "the API server has asked", module: young, grant: grant},
+		"OtherModule":   {reason: "the grant is for others", module: young, grant: others, want: "is not for this Module"},
+		"WrittenBefore": {reason: "nobody has asked then", module: old, grant: grant, want: "was written before"},
+		"WrittenAtOnce": {reason: "not every API server may have known", module: rushed, grant: grant, want: "was written before"},
+		"VouchedFor":    {reason: "the owner of the grant has named it", module: old, grant: named},
+		"File":          {reason: "a file is its reader's, who may", module: file, grant: grant, as: w.user("may", "large")},
+		"FileOfNobody":  {reason: "a file is its reader's, who may not", module: file, grant: grant, as: w.user("maynot", "small"), want: "you may not use ModuleGrant large"},
 		"PolicyWeakened": {
 			reason: "a policy that lets pass what it can't evaluate", module: young, grant: grant, want: "isn't as this release of Slipway has it",
 			change: func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {

@@ -95,15 +95,21 @@ func live() permit.Live {
 	return permit.Live{
 		ClusterRoles: []rbacv1.ClusterRole{
 			{ObjectMeta: metav1.ObjectMeta{Name: "cluster-admin", Labels: bootstrap}, Rules: all},
-			{ObjectMeta: metav1.ObjectMeta{Name: "view", Labels: bootstrap}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get"}}},
-				AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-view": "true"}}}}},
-			{ObjectMeta: metav1.ObjectMeta{Name: "collector"},
-				AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "a"}}}}},
+			{
+				ObjectMeta: metav1.ObjectMeta{Name: "view", Labels: bootstrap}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get"}}},
+				AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-view": "true"}}}},
+			},
+			{
+				ObjectMeta:      metav1.ObjectMeta{Name: "collector"},
+				AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "a"}}}},
+			},
 			{ObjectMeta: metav1.ObjectMeta{Name: "somebodys"}, Rules: secrets},
 		},
 		ClusterRoleBindings: []rbacv1.ClusterRoleBinding{
-			{ObjectMeta: metav1.ObjectMeta{Name: "left-behind"}, RoleRef: ref("cluster-admin"),
-				Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "tiller", Name: "tiller"}}},
+			{
+				ObjectMeta: metav1.ObjectMeta{Name: "left-behind"}, RoleRef: ref("cluster-admin"),
+				Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "tiller", Name: "tiller"}},
+			},
 			{ObjectMeta: metav1.ObjectMeta{Name: "waiting"}, RoleRef: ref("to-come"), Subjects: []rbacv1.Subject{{Kind: "Group", Name: "devs"}}},
 			{ObjectMeta: metav1.ObjectMeta{Name: "all-of-builds"}, RoleRef: ref("somebodys"), Subjects: []rbacv1.Subject{{Kind: "Group", Name: "system:serviceaccounts:builds"}}},
 		},

@@ -132,4 +132,3 @@ func laxer(level api.Level) []api.Level {
 		return []api.Level{api.LevelPrivileged, api.LevelBaseline}
 	}
 }
-

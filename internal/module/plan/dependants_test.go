@@ -41,7 +41,9 @@ func TestDependants(t *testing.T) {
 	w.other("needing", "3.0.0", v1alpha1.ModuleDependency{Module: m.Name, Version: "<2"})
 	w.other("rival", "1.0.0")
 	requires := func(name, version string) func(*plan.Package) {
-		return func(p *plan.Package) { p.Requires = append(p.Requires, v1alpha1.ModuleDependency{Module: name, Version: version}) }
+		return func(p *plan.Package) {
+			p.Requires = append(p.Requires, v1alpha1.ModuleDependency{Module: name, Version: version})
+		}
 	}
 	cases := map[string]struct {
 		reason, version string
@@ -52,8 +54,10 @@ func TestDependants(t *testing.T) {
 		"Missing":   {reason: "what is required isn't there", version: "1.0.0", change: requires("nowhere", ">=2"), want: []string{"Dependants Module/nowhere: is required, and doesn't exist: create it, in a version of >=2"}},
 		"TooOld":    {reason: "what is required is too old", version: "1.0.0", change: requires("needed", ">=1.3"), want: []string{"Module/needed: is required in a version of >=1.3, and is 1.2.0"}},
 		"OutOfNeed": {reason: "somebody needs another version", version: "2.0.0", want: []string{"Module/needing: depends on " + m.Name + " <2, and this would be 2.0.0"}},
-		"Conflict": {reason: "the two don't go together", version: "1.0.0", want: []string{"Module/rival: doesn't go together with package runner 1.0.0"},
-			change: func(p *plan.Package) { p.Conflicts = []v1alpha1.ModuleDependency{{Module: "rival"}} }},
+		"Conflict": {
+			reason: "the two don't go together", version: "1.0.0", want: []string{"Module/rival: doesn't go together with package runner 1.0.0"},
+			change: func(p *plan.Package) { p.Conflicts = []v1alpha1.ModuleDependency{{Module: "rival"}} },
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

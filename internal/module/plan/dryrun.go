@@ -77,7 +77,12 @@ func (d *draft) refused(ctx context.Context, err error) error {
 		return err
 	}
 	for _, e := range all {
+		if d.comes(e) {
+			continue
+		}
 		switch {
+		case strings.Contains(e.Message, "error looking up service account"):
+			d.problem(CheckDryRun, e.Ref.Subject(), "runs as a service account that doesn't exist: create it, or ask the package's author to put it into the package")
 		case strings.Contains(e.Message, "does not support dry run"):
 			d.problem(CheckDryRun, e.Ref.Subject(), "can't be tried: an admission webhook doesn't support dry-runs. Whoever runs it should set sideEffects: None in its configuration")
 		case e.Reason == apply.ReasonUnavailable && !strings.Contains(e.Message, "webhook"):
@@ -90,6 +95,23 @@ func (d *draft) refused(ctx context.Context, err error) error {
 		}
 	}
 	return nil
+}
+
+// comes is whether an object is refused only because something isn't there yet that the package brings: the API server looks for the service
+// account of a pod, which nothing else waits for. It is new then.
+func (d *draft) comes(e *apply.Error) bool {
+	_, after, found := strings.Cut(e.Message, "error looking up service account ")
+	if !found {
+		return false
+	}
+	id, _, _ := strings.Cut(after, ":")
+	for _, o := range d.objects {
+		if o.GetKind() == "ServiceAccount" && o.GetNamespace()+"/"+o.GetName() == id {
+			d.next = append(d.next, apply.PlannedChange{Ref: e.Ref, Action: apply.Created, Note: "could not be tried: its service account comes with the package"})
+			return true
+		}
+	}
+	return false
 }
 
 // quoted is what the API server said, at the end of a message.

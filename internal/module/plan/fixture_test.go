@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -35,7 +37,10 @@ import (
 	"github.com/slipway-dev/slipway/internal/module/revision"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
+func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard())
+	labtest.Main(m)
+}
 
 // definitions says whether the API server that the tests of this binary share knows the kinds.
 var definitions sync.Once
@@ -214,7 +219,9 @@ func (w *world) make(text string) {
 		if err != nil {
 			w.Fatalf("create %s/%s: %v", o.GetKind(), o.GetName(), err)
 		}
-		w.Cleanup(func() { _ = w.client.Delete(context.Background(), o) })
+		if o.GetKind() != "Namespace" { // nobody finishes their deletion here
+			w.Cleanup(func() { _ = w.client.Delete(context.Background(), o) })
+		}
 	}
 }
 
@@ -318,7 +325,7 @@ func (w *world) install(m *v1alpha1.Module, p *plan.Plan) {
 			w.Fatalf("apply step %s: %v", step.Name, err)
 		}
 		for _, o := range step.Objects {
-			if o.GetNamespace() == "" { // the others go with their namespace as far as the next test is concerned
+			if o.GetNamespace() == "" && o.GetKind() != "Namespace" { // the others go with their namespace as far as the next test is concerned
 				w.Cleanup(func() { _ = w.client.Delete(context.Background(), o.DeepCopy()) })
 			}
 		}
@@ -360,7 +367,6 @@ func changeOf(t *testing.T, p *plan.Plan, object string) plan.Change {
 	}
 	return p.Changes[i]
 }
-
 
 func (w *world) eventually(what string, ok func(context.Context) bool) {
 	w.Helper()

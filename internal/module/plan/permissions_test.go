@@ -31,21 +31,24 @@ func TestPermissions(t *testing.T) {
 		"KubeSystem": {
 			reason: "whoever writes a Module doesn't get into kube-system by saying so", objects: pod("kube-system", "generic-garbage-collector"),
 			change: func(s *v1alpha1.ModuleSpec) { s.Namespace = "kube-system" },
-			want: []string{"Permissions Pod/kube-system/p: allows more than is granted, because ClusterRoleBinding/system:controller:generic-garbage-collector gives service account kube-system/generic-garbage-collector rights already",
-				"Permissions Pod/kube-system/p: is in namespace kube-system, which was there before the Module"},
+			want: []string{
+				"Permissions Pod/kube-system/p: allows more than is granted, because ClusterRoleBinding/system:controller:generic-garbage-collector gives service account kube-system/generic-garbage-collector rights already",
+				"Permissions Pod/kube-system/p: is in namespace kube-system, which was there before the Module",
+				"DryRun Pod/kube-system/p: runs as a service account that doesn't exist",
+			},
 		},
 		"ClusterAdmin": {
 			reason: "the exact rules that are missing", grant: enough, objects: docs(account, strings.Replace(binding, "name: NAME}\nsubjects", "name: cluster-admin}\nsubjects", 1)),
 			want: []string{`by ClusterRole cluster-admin, in the whole cluster. Missing in clusterRules of ModuleGrant`},
 		},
 		"Delegator": {
-			reason: "roles of Kubernetes itself may be bound if what they allow is granted",
-			grant:  `{clusterRules: [{apiGroups: [authentication.k8s.io], resources: [tokenreviews], verbs: [create]}, {apiGroups: [authorization.k8s.io], resources: [subjectaccessreviews], verbs: [create]}]}`,
+			reason:  "roles of Kubernetes itself may be bound if what they allow is granted",
+			grant:   `{clusterRules: [{apiGroups: [authentication.k8s.io], resources: [tokenreviews], verbs: [create]}, {apiGroups: [authorization.k8s.io], resources: [subjectaccessreviews], verbs: [create]}]}`,
 			objects: docs(account, strings.Replace(binding, "name: NAME}\nsubjects", "name: \"system:auth-delegator\"}\nsubjects", 1)),
 		},
 		"EditOfKubernetes": {
-			reason: "edit allows to act as the accounts of the namespace, which * doesn't stand for", grant: `{namespaces: [NS], rules: [{apiGroups: ["", apps, batch, autoscaling, policy, networking.k8s.io, extensions, discovery.k8s.io, coordination.k8s.io, resource.k8s.io, metrics.k8s.io], resources: ["*"], verbs: ["*"]}]}`,
-			objects: docs(account, "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}\nsubjects: [{kind: ServiceAccount, name: runner, namespace: NS}]"),
+			reason: "what edit is made of allows to act as the accounts of the namespace, which * doesn't stand for", grant: `{namespaces: [NS], rules: [{apiGroups: ["", apps, batch, autoscaling, policy, networking.k8s.io, extensions, discovery.k8s.io, coordination.k8s.io, resource.k8s.io, metrics.k8s.io, events.k8s.io], resources: ["*"], verbs: ["*"]}]}`,
+			objects: docs(account, "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: \"system:aggregate-to-edit\"}\nsubjects: [{kind: ServiceAccount, name: runner, namespace: NS}]"),
 			want:    []string{`{apiGroups: [""], resources: [serviceaccounts], verbs: [impersonate]}`},
 		},
 		"BootstrapSecrets": {

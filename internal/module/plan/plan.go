@@ -56,6 +56,9 @@ type Plan struct {
 	// Baseline are the objects that aren't healthy before anything is done. Their health doesn't decide about the attempt.
 	Baseline []Health `json:"baseline,omitempty"`
 
+	// Unseen is what nobody could find out, and what forbids nothing: images of registries that don't tell.
+	Unseen []string `json:"unseen,omitempty"`
+
 	// Same says that nothing would change: what is wanted is what is installed. Over an attempt that isn't settled it means little: the plan
 	// is carried out all the same, so it needs its objects.
 	Same bool `json:"same,omitempty"`
@@ -94,6 +97,8 @@ type Change struct {
 	Step       v1alpha1.RevisionStep `json:"step,omitempty"`
 	// Fields that differ, as paths. Values aren't shown of Secrets.
 	Fields []Field `json:"fields,omitempty"`
+	// Note says why, where that isn't plain: whose an adopted object is, that an object could not be tried yet.
+	Note string `json:"note,omitempty"`
 }
 
 // Field is one field that differs.

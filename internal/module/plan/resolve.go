@@ -109,7 +109,9 @@ func resolve(ctx context.Context, d *draft) error {
 func requirements(pkg, module []v1alpha1.ModuleDependency) []v1alpha1.ModuleDependency {
 	all := slices.Clone(module)
 	for _, r := range pkg {
-		if !slices.ContainsFunc(module, func(m v1alpha1.ModuleDependency) bool { return m.Module == r.Module && (m.Version != "" || r.Version == "") }) {
+		if !slices.ContainsFunc(module, func(m v1alpha1.ModuleDependency) bool {
+			return m.Module == r.Module && (m.Version != "" || r.Version == "")
+		}) {
 			all = append(all, r)
 		}
 	}

@@ -28,12 +28,6 @@ func machine(t *testing.T, os, architecture string) v1.Image {
 
 func TestPlatforms(t *testing.T) {
 	w := newWorld(t)
-	push := func(tag string, what remote.Taggable) {
-		t.Helper()
-		if err := remote.Put(w.tag(tag), what); err != nil {
-			t.Fatal(err)
-		}
-	}
 	one := machine(t, "linux", "arm64")
 	if err := remote.Write(w.tag("one"), one); err != nil {
 		t.Fatal(err)
@@ -42,7 +36,9 @@ func TestPlatforms(t *testing.T) {
 		mutate.IndexAddendum{Add: one, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}},
 		mutate.IndexAddendum{Add: machine(t, "linux", "amd64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
 		mutate.IndexAddendum{Add: machine(t, "", ""), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}})
-	push("both", both)
+	if err := remote.WriteIndex(w.tag("both"), both); err != nil {
+		t.Fatal(err)
+	}
 	cases := map[string]struct {
 		reason string
 		tag    string
