@@ -44,7 +44,7 @@ func main() {
 	flag.DurationVar(&o.monorepo.idle, "idle", 10*time.Minute, "how long nothing is done; 0 leaves that out")
 	flag.BoolVar(&o.git, "git", false, "take applications from Git instead of from a registry")
 	flag.IntVar(&o.repeat, "repeat", 1, "how often all is measured")
-	flag.IntVar(&o.short, "short", 3, "how often floor and Slipway are measured where that takes seconds: creation of at most 300, failures; a bar looks at the median")
+	flag.IntVar(&o.short, "short", 3, "how often floor and Slipway are measured where that takes less than a minute: creation of at most 300, failures, a start; a bar looks at the median")
 	flag.StringVar(&o.binary, "slipway", filepath.Join("bin", "slipway"), "Slipway's executable")
 	flag.StringVar(&o.profiler.dir, "profile", "", "folder for CPU and heap profiles of the API server and of Slipway; the figures are worse with it")
 	flag.DurationVar(&o.profiler.span, "profile-for", 5*time.Second, "how much of each measurement is profiled")
@@ -163,8 +163,10 @@ func (o options) jobs() ([]job, error) {
 					}
 				}
 			case "start":
-				for _, name := range names {
-					add("start", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return there(ctx, a, e, o.start) })
+				for names := range o.rounds(names, true) {
+					for _, name := range names {
+						add("start", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return there(ctx, a, e, o.start) })
+					}
 				}
 			case "monorepo":
 				if slices.Contains(names, "floor") {
@@ -192,7 +194,7 @@ func (o options) jobs() ([]job, error) {
 	return jobs, nil
 }
 
-// mostShort is up to how many applications creating them takes the floor and Slipway seconds: so few that the machine's mood shows.
+// mostShort is up to how many applications creating them takes the floor and Slipway so few seconds that the machine's mood shows.
 const mostShort = 300
 
 // rounds is the engines to measure in turn: all of them, and where it is short, those that are quick again.

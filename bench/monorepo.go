@@ -44,11 +44,12 @@ func monorepo(ctx context.Context, a *arena, e engine, o monorepoOptions) ([]res
 	}); err != nil {
 		return nil, err
 	}
-	if _, err := a.tracker.await(ctx, o.n, isReady); err != nil {
-		return nil, err
+	w := a.measure(ctx, "monorepo", o.n, e, r)
+	out, err := a.finish(ctx, w, o.n)
+	if err != nil || out[0].Note != "" {
+		return out, err // what isn't there can't be measured further
 	}
 	a.settle(ctx)
-	var out []result
 	for _, step := range []func(context.Context, engine, *running, *gitserver.Repo, monorepoOptions) (result, error){
 		a.irrelevant, a.relevant, a.drift, a.idle,
 	} {

@@ -92,9 +92,23 @@ func (t *tracker) note(k *kustomizev1.Kustomization) {
 	t.changed = make(chan struct{})
 }
 
-// await returns when n Kustomizations are as wanted, with the time of the last one's event.
+// patience is how long an engine has for one measurement.
+const patience = 20 * time.Minute
+
+// unfinished is an engine that had all of patience and has not done what was asked.
+type unfinished struct {
+	count, n int
+	example  string
+}
+
+func (e *unfinished) Error() string {
+	return fmt.Sprintf("%d of %d Kustomizations are as wanted after %s (%s)", e.count, e.n, patience, e.example)
+}
+
+// await returns when n Kustomizations are as wanted, with the time of the last one's event; or an *unfinished.
 func (t *tracker) await(ctx context.Context, n int, wanted func(name string, s seen) bool) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
+	all := ctx
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		t.mu.Lock()
@@ -119,7 +133,10 @@ func (t *tracker) await(ctx context.Context, n int, wanted func(name string, s s
 		case <-changed:
 			pause(ctx, 20*time.Millisecond) // a thousand events are not a thousand counts
 		case <-ctx.Done():
-			return last, fmt.Errorf("%d of %d Kustomizations are as wanted (%s): %w", count, n, strings.TrimSpace(example), ctx.Err())
+			if all.Err() != nil {
+				return last, all.Err()
+			}
+			return last, &unfinished{count, n, strings.TrimSpace(example)}
 		}
 	}
 }

@@ -229,3 +229,20 @@ func TestIgnoreRuleChoosesItsObjects(t *testing.T) {
 		}
 	}
 }
+
+// FuzzCompileIgnore reads any rule, and asks what it accepts of objects: it ends without a panic, and names the rule when it refuses it.
+func FuzzCompileIgnore(f *testing.F) {
+	for _, seed := range []struct{ path, kind, labels string }{
+		{"/spec/replicas", "Deployment", "app=a"}, {"/metadata/annotations/a~1b", ".*", "a in (b, c)"}, {"", "", ""}, {"/a/~2", "(", "=="}, {"/spec/containers/0/image", "D{9999}", "!a"},
+		{"/", "(a*)*b", strings.Repeat("a=b,", 100)},
+	} {
+		f.Add(seed.path, seed.kind, seed.labels)
+	}
+	f.Fuzz(func(t *testing.T, path, kind, labels string) {
+		rules := []kustomizev1.IgnoreRule{{Paths: []string{path}, Target: &kustomize.Selector{Kind: kind, LabelSelector: labels}}}
+		_, err := apply.CompileIgnore(rules)
+		if err != nil && !strings.Contains(err.Error(), "spec.ignore[0]") {
+			t.Errorf("which rule? %v", err)
+		}
+	})
+}

@@ -26,9 +26,13 @@ func failure(req *http.Request, code int) *http.Response {
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(code), Message: "made up by the test",
 		Reason: map[int]metav1.StatusReason{http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusInternalServerError: metav1.StatusReasonInternalError}[code],
 	})
+	header := http.Header{"Content-Type": {"application/json"}}
+	if code != http.StatusInternalServerError {
+		header.Set("Retry-After", "1") // as flow control says it
+	}
 	return &http.Response{
 		StatusCode: code, Status: http.StatusText(code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)),
+		Header: header, Body: io.NopCloser(bytes.NewReader(body)),
 	}
 }
 
@@ -86,6 +90,57 @@ func TestAPIServerThatFailsForAMoment(t *testing.T) {
 				t.Errorf("only %d requests failed: the test shows nothing", failures)
 			}
 		})
+	}
+}
+
+// TestAPIServerThatFailsInBursts answers the first requests of each kind with errors, whatever they want, through the whole life of a
+// Kustomization: it ends where it would have ended without them, and nobody had to help.
+func TestAPIServerThatFailsInBursts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	revision := w.commit(map[string]string{"a.yaml": configMapFile("a", "1"), "b.yaml": configMapFile("b", "1")})
+	failed := map[string]int{} // by what was wanted; guarded by the requests' own lock
+	storm := func(req *http.Request) int {
+		if strings.Contains(req.URL.Path, "/leases/") {
+			return 0
+		}
+		verb := req.Method
+		if req.URL.Query().Get("watch") != "" {
+			verb = "WATCH"
+		}
+		part := ""
+		for _, name := range []string{"status", "configmaps", "events", "gitrepositories", "kustomizations"} {
+			if strings.Contains(req.URL.Path, "/"+name) {
+				part = name
+				break
+			}
+		}
+		key := verb + " " + part
+		if failed[key] >= 3 {
+			return 0
+		}
+		failed[key]++
+		return []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}[failed[key]-1]
+	}
+	w.requests.let(nil, storm)
+	w.source()
+	ks := w.kustomization("shop")
+	w.applied(ks, revision)
+	revision = w.remove("b.yaml")
+	w.fetch()
+	w.applied(ks, revision)
+	w.gone(w.configMap("b"))
+	w.edit("a", "by hand", "somebody")
+	w.value("a", "1")
+	if err := w.client.Delete(t.Context(), ks); err != nil {
+		t.Fatal(err)
+	}
+	w.gone(w.configMap("a"))
+	w.requests.let(nil, nil)
+	for _, wanted := range []string{"PATCH configmaps", "PATCH status", "DELETE configmaps", "WATCH configmaps"} {
+		if failed[wanted] == 0 {
+			t.Errorf("%s never failed: %v", wanted, failed)
+		}
 	}
 }
 

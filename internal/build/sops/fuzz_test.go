@@ -38,3 +38,23 @@ func FuzzDecrypt(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseKeys reads the entries of a Secret that somebody wrote: no panic, and no error quotes a key.
+func FuzzParseKeys(f *testing.F) {
+	const planted = "AGE-SECRET-KEY-1CJWA366AFMLV5EN5RRU2RQTSNEJU4MH37UJ2LTDJL2LPUL2XW7GQ8MPF9K"
+	for _, seed := range []string{planted, "# comment\n\n" + planted + "\n", planted[:70], "AGE-SECRET-KEY-PQ-1QQ", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQ==\n-----END PGP PRIVATE KEY BLOCK-----\n", "\x99\x00\x0c", ""} {
+		f.Add("a.agekey", []byte(seed))
+		f.Add("a.asc", []byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, name string, content []byte) {
+		_, err := sops.ParseKeys(map[string][]byte{name: content})
+		if err == nil || len(content) < 20 {
+			return
+		}
+		for line := range strings.SplitSeq(string(content), "\n") {
+			if len(line) > 20 && strings.Contains(err.Error(), line) && !strings.Contains(name, line) {
+				t.Errorf("a key shows in %q", err)
+			}
+		}
+	})
+}

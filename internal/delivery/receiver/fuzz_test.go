@@ -57,3 +57,53 @@ func FuzzPayload(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFilter compiles any expression and asks it: it ends in a decision or in an error, and the error of its evaluation quotes nothing that was sent.
+func FuzzFilter(f *testing.F) {
+	filters, err := newFilters()
+	if err != nil {
+		f.Fatal(err)
+	}
+	const sent = "correct-horse-battery"
+	for _, seed := range []string{
+		"req.ref == res.metadata.name", "req.l.map(x, x + 1) == []", "lists.range(10).reverse().sort() == []", "req[req.ref]", "req.ref.replace('', req.ref) == ''",
+		"[[1]].flatten().distinct() == [1]", "req.ref.split('/').last().value() == '1'", "duration(req.ref) > duration('1s')", "true", ")",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		one, err := filters.compile(text)
+		if err != nil {
+			return
+		}
+		_, err = one.admits(t.Context(), map[string]any{"ref": sent, "l": []any{1.0, "a", nil}}, map[string]any{"metadata": map[string]any{"name": "a"}})
+		if err != nil && strings.Contains(err.Error(), sent) && !strings.Contains(text, sent) {
+			t.Errorf("%s quotes what was sent: %v", text, err)
+		}
+	})
+}
+
+// TestCostlyFiltersEnd has the agent evaluate what would take all of its memory or time.
+func TestCostlyFiltersEnd(t *testing.T) {
+	t.Parallel()
+	filters, err := newFilters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := map[string]any{"log": strings.Repeat("rain. ", 1<<15)}
+	for name, text := range map[string]string{
+		"a text put between its letters": "req.log.replace('', req.log).replace('', req.log) == ''",
+		"many long ranges":               "lists.range(1000).all(i, lists.range(1000000).size() > i)",
+		"all pairs":                      "req.log.split('').distinct().size() + lists.range(100000).distinct().size() > 0",
+	} {
+		t.Run(name, func(t *testing.T) {
+			one, err := filters.compile(text)
+			if err != nil {
+				return // refused before anything is spent
+			}
+			if _, err := one.admits(t.Context(), body, nil); err == nil {
+				t.Error("it must not have a value")
+			}
+		})
+	}
+}

@@ -35,11 +35,19 @@ func guarded() map[string]func(args []ref.Val) bool {
 	}
 }
 
-// bound puts the guards before the functions of env.
-func bound(env *cel.Env) (*cel.Env, error) {
+// distinct is a function of CEL's extension for lists, which not all environments have. It compares each element with each.
+const distinct = "distinct"
+
+func distinctFits(args []ref.Val) bool {
+	n := length(args[0])
+	return n*n <= maxPairs
+}
+
+// bound puts guards before functions of env.
+func bound(env *cel.Env, guards map[string]func(args []ref.Val) bool) (*cel.Env, error) {
 	var replaced []cel.EnvOption
 	declared := env.Functions()
-	for name, fits := range guarded() {
+	for name, fits := range guards {
 		declaration, ok := declared[name]
 		if !ok {
 			return nil, fmt.Errorf("there is no function %s to guard", name)

@@ -47,7 +47,7 @@ func (costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint6
 			cost += 2 * length(l) * length(r)
 			return &cost
 		}
-	case "join", "split", "format":
+	case "join", "split", "format", "lists.range", "flatten", "slice", "reverse", "sort", distinct:
 		for _, a := range args {
 			cost += length(a)
 		}

@@ -40,7 +40,7 @@ var base = sync.OnceValues(func() (*cel.Env, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare CEL: %w", err)
 	}
-	bounded, err := bound(env)
+	bounded, err := bound(env, guarded())
 	if err != nil {
 		return nil, fmt.Errorf("prepare CEL: %w", err)
 	}
@@ -55,6 +55,9 @@ func Environment(more ...cel.EnvOption) (*cel.Env, error) {
 		return env, err
 	}
 	env, err = env.Extend(more...)
+	if err == nil && env.HasFunction(distinct) {
+		env, err = bound(env, map[string]func([]ref.Val) bool{distinct: distinctFits})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("prepare CEL: %w", err)
 	}
@@ -95,11 +98,16 @@ func compile(env *cel.Env, text string, read func(string) (*cel.Ast, *cel.Issues
 	return env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(costs{}), cel.CostLimit(MaxCost), cel.InterruptCheckFrequency(interruptEvery))
 }
 
-// Eval evaluates an expression on values of its variables, and says what it has cost: in CEL's units, or the part of MaxCost that it took of
-// maxTime, if that is more.
+// Eval is EvalWithin without a deadline of the caller's.
 func Eval(program cel.Program, variables map[string]any) (value ref.Val, cost uint64, err error) {
+	return EvalWithin(context.Background(), program, variables)
+}
+
+// EvalWithin evaluates an expression on values of its variables until ctx ends, and says what it has cost: in CEL's units, or the part of
+// MaxCost that it took of maxTime, if that is more.
+func EvalWithin(ctx context.Context, program cel.Program, variables map[string]any) (value ref.Val, cost uint64, err error) {
 	start := time.Now()
-	ctx, cancel := context.WithDeadline(context.Background(), start.Add(maxTime))
+	ctx, cancel := context.WithDeadline(ctx, start.Add(maxTime))
 	defer cancel()
 	value, details, err := program.ContextEval(ctx, variables)
 	if details != nil && details.ActualCost() != nil {
