@@ -233,7 +233,11 @@ func TestIgnoreRuleChoosesItsObjects(t *testing.T) {
 // FuzzCompileIgnore reads any rule, and asks what it accepts of objects: it ends without a panic, and names the rule when it refuses it.
 func FuzzCompileIgnore(f *testing.F) {
 	for _, seed := range []struct{ path, kind, labels string }{
-		{"/spec/replicas", "Deployment", "app=a"}, {"/metadata/annotations/a~1b", ".*", "a in (b, c)"}, {"", "", ""}, {"/a/~2", "(", "=="}, {"/spec/containers/0/image", "D{9999}", "!a"},
+		{"/spec/replicas", "Deployment", "app=a"},
+		{"/metadata/annotations/a~1b", ".*", "a in (b, c)"},
+		{"", "", ""},
+		{"/a/~2", "(", "=="},
+		{"/spec/containers/0/image", "D{9999}", "!a"},
 		{"/", "(a*)*b", strings.Repeat("a=b,", 100)},
 	} {
 		f.Add(seed.path, seed.kind, seed.labels)
