@@ -87,6 +87,29 @@ func (c *Client) Close() { c.connections.close() }
 // at when the digest or the verifier is new, and again after a day. Manifest and layer are pulled when the store doesn't have them. The timeout is ctx's.
 // Errors are *[source.Error]; those of a signature have the reason [ReasonVerification].
 func (c *Client) Fetch(ctx context.Context, req Request) (*Result, error) {
+	f, err := c.prepare(req)
+	if err != nil {
+		return nil, err
+	}
+	return f.run(ctx)
+}
+
+// Tags lists all tags of a request's repository, in the registry's order; nothing but its URL, Auth and Insecure is looked at. It costs one
+// request for each page. Errors are *[source.Error].
+func (c *Client) Tags(ctx context.Context, req Request) ([]string, error) {
+	f, err := c.prepare(req)
+	if err != nil {
+		return nil, err
+	}
+	all, err := f.tags(ctx)
+	if err != nil {
+		return nil, f.classify(err, ReasonTags, "list the tags of")
+	}
+	return all, nil
+}
+
+// prepare checks a request and finds the way to its registry.
+func (c *Client) prepare(req Request) (*fetch, error) {
 	repo, err := parseURL(req.URL, req.Insecure)
 	if err != nil {
 		return nil, err
@@ -101,7 +124,7 @@ func (c *Client) Fetch(ctx context.Context, req Request) (*Result, error) {
 	if f.conn, err = c.connections.to(repo, req.Auth, req.Insecure); err != nil {
 		return nil, f.classify(err, ReasonPull, "reach")
 	}
-	return f.run(ctx)
+	return f, nil
 }
 
 // fetch is one run of Client.Fetch.
