@@ -2,7 +2,6 @@ package revision
 
 import (
 	"context"
-
 	"time"
 )
 

@@ -1,0 +1,81 @@
+package attempt
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/lifecycle"
+)
+
+// spoil changes the settings, as somebody who shouldn't.
+func (w *world) spoil() {
+	w.Helper()
+	o := w.get(mapKind, "settings")
+	if err := w.client.Patch(w.Context(), o, client.RawPatch("application/merge-patch+json", []byte(`{"data":{"image":"spoilt"}}`)), client.FieldOwner("somebody")); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) setting() string {
+	w.Helper()
+	o := w.get(mapKind, "settings")
+	if o == nil {
+		return ""
+	}
+	image, _, _ := unstructured.NestedString(o.Object, "data", "image")
+	return image
+}
+
+// TestDriftIsCorrected: what somebody changes or deletes is put back; and what was changed while no agent ran, too.
+func TestDriftIsCorrected(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.offer("1.0.0", first)
+	a := w.start(0)
+	w.want("1.0.0")
+	a.reach(lifecycle.Installed)
+
+	w.spoil()
+	a.reachWhere("the settings are put back", func(*v1alpha1.Module) bool { return w.setting() == first.Image })
+	if !w.heard("Normal DriftCorrected: ConfigMap/" + w.env.Namespace + "/settings was changed by somebody") {
+		t.Errorf("nothing is told of it: %s", strings.Join(w.told, "\n"))
+	}
+	if err := w.client.Delete(w.Context(), w.get(deploymentKind, "boats")); err != nil {
+		t.Fatal(err)
+	}
+	a.reachWhere("the controller is back", func(*v1alpha1.Module) bool { return w.get(deploymentKind, "boats") != nil })
+	a.stop()
+
+	w.spoil()
+	a = w.start(0)
+	a.reachWhere("the settings are put back by the next agent", func(*v1alpha1.Module) bool { return w.setting() == first.Image })
+	w.is(first)
+}
+
+// TestFailureAtRestIsTold: what is installed and fails isn't taken back, but told.
+func TestFailureAtRestIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.offer("1.0.0", first)
+	a := w.start(0)
+	w.want("1.0.0")
+	a.reach(lifecycle.Installed)
+	d := w.get(deploymentKind, "boats")
+	patch := `{"status":{"availableReplicas":0,"readyReplicas":0,"conditions":[{"type":"Progressing","status":"False","reason":"ProgressDeadlineExceeded","message":"it sank"}]}}`
+	if err := w.client.Status().Patch(t.Context(), d, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+		t.Fatal(err)
+	}
+	m := a.reachWhere("the failure is told", func(m *v1alpha1.Module) bool {
+		return condition(m, v1alpha1.ReadyCondition).Reason == reasonUnhealthy
+	})
+	if m.Status.Phase != lifecycle.Installed || !strings.Contains(condition(m, v1alpha1.ReadyCondition).Message, "Deployment/"+w.env.Namespace+"/boats is Degraded") {
+		t.Errorf("it is %s", describe(m))
+	}
+	if !w.heard("Warning Unhealthy") {
+		t.Errorf("no event: %v", w.told)
+	}
+}

@@ -1,0 +1,134 @@
+package attempt
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+
+	"github.com/slipway-dev/slipway/internal/kube"
+)
+
+var namespaceKind = schema.GroupKind{Kind: "Namespace"}
+
+// removeNamespace deletes a namespace that the module has made, if nothing is in it that isn't the module's: with a namespace goes all that is
+// in it. Else it is left, and it is said why. It returns the namespace as long as it is on its way out.
+func (t *task) removeNamespace(ctx context.Context, ref kube.Ref, ours []kube.Ref) ([]hanging, error) {
+	live, err := t.head(ctx, ref)
+	if err != nil || live == nil || live.Labels[Group+"/name"] != t.m.Name {
+		return nil, err
+	}
+	if live.DeletionTimestamp != nil {
+		return []hanging{{ref, live.Finalizers}}, nil
+	}
+	foreign, err := t.foreignIn(ctx, ref.Name, ours)
+	if err != nil {
+		return nil, err
+	}
+	if len(foreign) > 0 {
+		t.tell(false, reasonKept, fmt.Sprintf("%s is kept: %s isn't the module's. To delete all of it: kubectl delete namespace %s",
+			ref.Subject(), strings.Join(foreign, ", "), ref.Name))
+		return nil, t.releaseObject(ctx, ref)
+	}
+	if _, err := t.Engine.Prune(ctx, []kube.Ref{ref}, t.options()); err != nil {
+		return nil, err
+	}
+	return []hanging{{ref: ref}}, nil
+}
+
+// foreignIn names some objects in a namespace that aren't the module's and that Kubernetes doesn't make by itself. Where it can't be told, that
+// counts as some.
+func (t *task) foreignIn(ctx context.Context, namespace string, ours []kube.Ref) ([]string, error) {
+	cl, err := t.Clients.For(kube.Identity{})
+	if err != nil {
+		return nil, err
+	}
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cl.Config, cl.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	kinds, err := discovery.ServerPreferredNamespacedResources(disco)
+	if err != nil {
+		//nolint:nilerr // what can't be told counts as something
+		return []string{"what a part of the API has in it, which doesn't answer (" + err.Error() + "),"}, nil
+	}
+	var foreign []string
+	for _, l := range kinds {
+		gv, err := schema.ParseGroupVersion(l.GroupVersion)
+		if err != nil {
+			continue
+		}
+		for _, r := range l.APIResources {
+			if !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "delete") || passing(gv.Group, r.Kind) {
+				continue
+			}
+			objects, err := cl.Metadata.Resource(gv.WithResource(r.Name)).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: 500})
+			if apierrors.IsForbidden(err) {
+				foreign = append(foreign, "any "+r.Kind+", which the agent may not list,")
+				continue
+			}
+			if err != nil && !apierrors.IsNotFound(err) {
+				return nil, fmt.Errorf("list what is in namespace %s: %w", namespace, err)
+			}
+			if err != nil {
+				continue
+			}
+			for _, o := range objects.Items {
+				one := kube.Ref{Group: gv.Group, Kind: r.Kind, Namespace: namespace, Name: o.Name}
+				if !standard(one) && len(o.OwnerReferences) == 0 && o.Labels[Group+"/name"] != t.m.Name && !contains(ours, one) {
+					foreign = append(foreign, one.Subject())
+				}
+			}
+		}
+		if len(foreign) >= maxNamed {
+			return foreign[:maxNamed], nil
+		}
+	}
+	return foreign, nil
+}
+
+// passing are kinds whose objects come and go by themselves.
+func passing(group, kind string) bool {
+	switch kind {
+	case "Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics", "ControllerRevision":
+		return true
+	}
+	return group == "metrics.k8s.io"
+}
+
+// standard are objects that Kubernetes makes in every namespace.
+func standard(ref kube.Ref) bool {
+	return ref.Group == "" && (ref.Kind == "ServiceAccount" && ref.Name == "default" || ref.Kind == "ConfigMap" && ref.Name == "kube-root-ca.crt")
+}
+
+func contains(refs []kube.Ref, ref kube.Ref) bool {
+	return slices.ContainsFunc(refs, func(r kube.Ref) bool { return r.Unversioned() == ref.Unversioned() })
+}
+
+// definedBy returns the resource that a definition defines, in the version that it stores, and its kind; nothing if it isn't there.
+func (t *task) definedBy(ctx context.Context, ref kube.Ref) (schema.GroupVersionResource, string, error) {
+	live, err := t.Clients.Get(ctx, kube.Identity{}, ref)
+	if apierrors.IsNotFound(err) {
+		return schema.GroupVersionResource{}, "", nil
+	}
+	if err != nil {
+		return schema.GroupVersionResource{}, "", fmt.Errorf("read %s: %w", ref.Subject(), err)
+	}
+	d := &apiextensionsv1.CustomResourceDefinition{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, d); err != nil {
+		return schema.GroupVersionResource{}, "", fmt.Errorf("read %s: %w", ref.Subject(), err)
+	}
+	for _, v := range d.Spec.Versions {
+		if v.Served && (v.Storage || len(d.Spec.Versions) == 1) {
+			return schema.GroupVersionResource{Group: d.Spec.Group, Version: v.Name, Resource: d.Spec.Names.Plural}, d.Spec.Names.Kind, nil
+		}
+	}
+	return schema.GroupVersionResource{}, "", nil
+}
