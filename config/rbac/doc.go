@@ -40,6 +40,14 @@ package rbac
 // Which kinds the cluster serves: a Kustomization that lacks one goes on as soon as its definition appears.
 // +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,verbs=get;list;watch
 
+// What the plan of a module reads: who may use which grant is asked by the API server, and the agent looks that it is; what the rights of a
+// package's pods would be, which namespaces there are, which objects of a kind, and what machines the nodes are. Objects of modules are applied
+// with rights that the agent has to be given beside these.
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=slipway-module-authors,verbs=get
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles;clusterrolebindings;roles;rolebindings,verbs=get;list
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=list
+
 // What happened is told as events on the objects.
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch

@@ -104,7 +104,7 @@ func (p *pack) accounts() {
 			all[id] = object
 		}
 	}
-	for _, b := range p.live() {
+	for _, b := range p.standing {
 		rules := p.rulesOf(b)
 		if len(rules) == 0 {
 			continue

@@ -1,6 +1,7 @@
 package permit_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -116,6 +117,18 @@ func live() permit.Live {
 	}
 }
 
+// wideRoles are roles that stand for many single rights each.
+func wideRoles(n int) string {
+	var verbs, resources, all []string
+	for i := range 60 {
+		verbs, resources = append(verbs, fmt.Sprint("v", i)), append(resources, fmt.Sprint("r", i))
+	}
+	for i := range n {
+		all = append(all, clusterRole(fmt.Sprint("r", i), "[{apiGroups: [\"\", apps], verbs: ["+strings.Join(verbs, ", ")+"], resources: ["+strings.Join(resources, ", ")+"]}]"))
+	}
+	return join(all...)
+}
+
 // TestAttacks is what authors of packages and of Modules try.
 func TestAttacks(t *testing.T) {
 	const readPods = `{namespaces: [runners], rules: [{apiGroups: [""], resources: [pods], verbs: [get, list]}]`
@@ -127,6 +140,7 @@ func TestAttacks(t *testing.T) {
 		foreign   bool
 		theirs    map[kube.Ref]string
 		declared  v1alpha1.Permissions
+		checks    []v1alpha1.Check
 		want      []string // parts of findings; none: all is well
 	}{
 		"RolesWithoutGrant": {
@@ -348,6 +362,25 @@ func TestAttacks(t *testing.T) {
 			declared: v1alpha1.Permissions{ClusterRules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get"}}}},
 			want:     []string{`ClusterRole/r allows more than the package says that it needs (permissions in package.yaml), in the whole cluster: - {apiGroups: [""], resources: [secrets], verbs: [get]}`},
 		},
+		"AsksSecrets": {
+			reason: "a gate that asks a Secret tells what is in it, letter by letter", objects: account, checks: []v1alpha1.Check{{Name: "spy", Object: &v1alpha1.ObjectCheck{
+				APIVersion: "v1", Kind: "Secret", Name: "s", Expression: "self.data.password.startsWith('a')"}}},
+			want: []string{"check spy of the gate asks Secret s: its answer would tell what is in it"},
+		},
+		"AsksElsewhere": {
+			reason: "nor does it ask what is elsewhere", objects: account, checks: []v1alpha1.Check{{Name: "spy", Object: &v1alpha1.ObjectCheck{
+				APIVersion: "v1", Kind: "ConfigMap", Name: "c", Namespace: "shop"}}},
+			want: []string{"check spy of the gate asks ConfigMap c in namespace shop"},
+		},
+		"AsksItsOwn": {
+			reason: "it may ask its own", objects: account, checks: []v1alpha1.Check{{Name: "mine", Object: &v1alpha1.ObjectCheck{APIVersion: "v1", Kind: "ConfigMap", Name: "c"}}},
+		},
+		"ManyWideRoles": {
+			reason: "a package that makes it expensive is refused, not judged", grant: readPods + "}", objects: wideRoles(30), want: []string{"can't be judged: the rule combines too many"},
+		},
+		"Unserved": {
+			reason: "what nobody serves can't be judged", objects: "apiVersion: x.example/v1\nkind: Nothing\nmetadata: {name: n}", want: []string{"is of a kind that the cluster doesn't serve"},
+		},
 		"Malformed": {
 			reason: "what can't be read isn't passed over", grant: readPods + "}", objects: clusterRole("r", `{not: a list}`), want: []string{"ClusterRole/r can't be read"},
 		},
@@ -358,7 +391,7 @@ func TestAttacks(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			q := permit.Question{
-				Module: "runner", Namespace: "runners", Own: !c.foreign, Objects: objects(t, c.objects), Declared: c.declared,
+				Module: "runner", Namespace: "runners", Own: !c.foreign, Objects: objects(t, c.objects), Declared: c.declared, Checks: c.checks,
 				Served: served, Theirs: c.theirs, Live: live(), Agent: permit.Agent{Namespace: "slipway-system", Accounts: []string{"slipway-agent"}},
 			}
 			if c.namespace != "" {

@@ -10,7 +10,7 @@ import (
 
 // maxAtoms bounds into how many single rights one rule is taken apart: verbs times groups times resources times names. The largest role
 // of a published controller has some hundred.
-const maxAtoms = 20_000
+const maxAtoms = 10_000
 
 // ErrTooWide is returned for rules that stand for more single rights than are looked at.
 var ErrTooWide = errors.New("the rule combines too many verbs, groups, resources and names: split it, or use *")

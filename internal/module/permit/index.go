@@ -34,6 +34,9 @@ type pack struct {
 	ownGroups    map[string]bool
 
 	claimed  []claim
+	standing []binding // of the cluster
+	// atoms counts the single rights that were looked at.
+	atoms int
 	findings []Finding
 }
 
@@ -68,6 +71,7 @@ func (p *pack) index() {
 	p.clusterRoles, p.namedRoles = map[string]*rbacv1.ClusterRole{}, map[account]*rbacv1.Role{}
 	p.brought, p.used = map[account]bool{}, map[account]string{}
 	p.own, p.ownGroups = map[schema.GroupKind]bool{}, map[string]bool{}
+	p.standing = p.bindingsOf()
 	for _, o := range p.Objects {
 		switch gk := o.GroupVersionKind().GroupKind(); {
 		case gk.Group == rbacv1.GroupName:
@@ -130,8 +134,8 @@ func (p *pack) indexRole(o *unstructured.Unstructured) {
 	}
 }
 
-// live are the bindings of the cluster.
-func (p *pack) live() []binding {
+// bindingsOf lists the bindings of the cluster.
+func (p *pack) bindingsOf() []binding {
 	var out []binding
 	for _, b := range p.Live.ClusterRoleBindings {
 		out = append(out, binding{"ClusterRoleBinding/" + b.Name, "", b.RoleRef, b.Subjects})

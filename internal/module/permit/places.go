@@ -22,11 +22,46 @@ func (p *pack) places() {
 		}
 		switch {
 		case p.ours(o):
-		case !served: // the dry-run says that nobody serves the kind
+		case !served:
+			p.find(subject(o), Unserved)
 		case kind.Namespaced:
 			p.inside(o, kind)
 		default:
 			p.outside(o)
+		}
+	}
+}
+
+// Unserved is the message about an object of a kind that the cluster doesn't serve and the package doesn't define.
+const Unserved = "is of a kind that the cluster doesn't serve, so that nobody knows what it is: install what defines it first"
+
+// checks judges the questions of the gate. Who may write a Module sees the answers: they must not be about what they couldn't read.
+func (p *pack) checks() {
+	for _, c := range p.Checks {
+		if c.Object == nil {
+			continue
+		}
+		what := fmt.Sprintf("check %s of the gate asks %s %s", c.Name, c.Object.Kind, c.Object.Name)
+		gv, err := schema.ParseGroupVersion(c.Object.APIVersion)
+		if err != nil {
+			p.find("", what+", whose apiVersion is none: correct it")
+			continue
+		}
+		gk := gv.WithKind(c.Object.Kind).GroupKind()
+		if gk == (schema.GroupKind{Kind: "Secret"}) {
+			p.find("", what+": its answer would tell what is in it; ask another object")
+			continue
+		}
+		kind, served := p.Served(gk)
+		if own, defined := p.own[gk]; defined {
+			kind, served = Served{Namespaced: own}, true
+		}
+		ns := c.Object.Namespace
+		if ns == "" {
+			ns = p.Namespace
+		}
+		if served && kind.Namespaced && !p.in(ns) {
+			p.find("", fmt.Sprintf("%s in namespace %s, where the package may have nothing: add it to namespaces of %s, or leave the check out", what, ns, p.grant()))
 		}
 	}
 }

@@ -24,6 +24,8 @@ type Question struct {
 	Grant *v1alpha1.ModuleGrant
 	// Objects are those of the package, with their namespaces.
 	Objects []*unstructured.Unstructured
+	// Checks are those of the gate, the package's and the Module's.
+	Checks []v1alpha1.Check
 	// Declared is what the package says that it needs. Where it says something, that must be enough for its roles.
 	Declared v1alpha1.Permissions
 	// Served says how the cluster serves a kind; false: it doesn't.
@@ -80,6 +82,7 @@ func Check(q Question) Answer {
 	p.index()
 	p.places()
 	p.pods()
+	p.checks()
 	p.roles()
 	p.bindings()
 	p.accounts()

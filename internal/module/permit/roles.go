@@ -54,7 +54,7 @@ func (p *pack) roles() {
 
 // where says in which namespaces a ClusterRole is bound, or whether it is everywhere.
 func (p *pack) where(name string) (everywhere bool, namespaces []string) {
-	for _, b := range slices.Concat(p.bound, p.live()) {
+	for _, b := range slices.Concat(p.bound, p.standing) {
 		if b.ref.Kind != "ClusterRole" || b.ref.Name != name {
 			continue
 		}
@@ -154,7 +154,7 @@ func withoutURLs(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 // claims holds all claims against the grant.
 func (p *pack) claims() {
 	for _, c := range p.claimed {
-		missing, err := Missing(p.granted(c.namespace), c.rules)
+		missing, err := p.missing(p.granted(c.namespace), c.rules)
 		switch {
 		case err != nil:
 			p.find(c.object, "can't be judged: "+err.Error())
@@ -169,6 +169,20 @@ func (p *pack) claims() {
 	}
 }
 
+// maxTotal bounds the single rights that are looked at for one package.
+const maxTotal = 100_000
+
+// missing is Missing, for as long as the package hasn't used up what may be spent on it.
+func (p *pack) missing(granted, wanted []rbacv1.PolicyRule) ([]rbacv1.PolicyRule, error) {
+	for _, r := range wanted {
+		p.atoms += min(size(r), maxAtoms)
+	}
+	if p.atoms > maxTotal {
+		return nil, ErrTooWide
+	}
+	return Missing(granted, wanted)
+}
+
 // declared holds what the roles need against what the package says that it needs.
 func (p *pack) declared() {
 	d := p.Declared
@@ -180,7 +194,7 @@ func (p *pack) declared() {
 		said[n.Namespace] = append(said[n.Namespace], n.Rules...)
 	}
 	for _, c := range p.claimed {
-		missing, err := Missing(plain(slices.Concat(said[""], said[c.namespace])), c.rules)
+		missing, err := p.missing(plain(slices.Concat(said[""], said[c.namespace])), c.rules)
 		if err == nil && len(missing) > 0 {
 			p.find(c.object, fmt.Sprintf("allows more than the package says that it needs (permissions in package.yaml), %s: %s; ask the package's author", c.why, list(missing)))
 		}

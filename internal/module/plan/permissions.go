@@ -8,6 +8,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -23,9 +24,15 @@ func permissions(ctx context.Context, d *draft) error {
 		return err
 	}
 	question := d.question(d.objects)
-	question.Declared = d.pkg.Permissions
+	question.Declared, question.Checks = d.pkg.Permissions, d.plan.Gate.Checks
 	answer := permit.Check(question)
+	if d.kindless != nil {
+		return d.kindless
+	}
 	for _, f := range answer.Findings {
+		if f.Message == permit.Unserved && d.troubled(CheckDryRun, f.Object) {
+			continue // told already
+		}
 		d.problem(CheckPermissions, f.Object, "%s", f.Message)
 	}
 	d.plan.Permissions = answer.Permissions
@@ -33,6 +40,9 @@ func permissions(ctx context.Context, d *draft) error {
 	if d.current != nil {
 		before = d.current.Object.Spec.Permissions
 		back := permit.Check(d.question(revision.Objects(d.current.Steps)))
+		if d.kindless != nil {
+			return d.kindless
+		}
 		for _, f := range back.Findings {
 			d.irreversible("the grant no longer allows what the installed revision %s has: %s %s", d.current.Object.Name, f.Object, f.Message)
 		}
@@ -56,8 +66,22 @@ func (d *draft) question(objects []*unstructured.Unstructured) permit.Question {
 	}
 	return permit.Question{
 		Module: d.module.Name, Namespace: d.plan.Namespace, Own: d.own, Builtin: d.pkg.Builtin, Grant: d.grant,
-		Objects: objects, Served: d.kind, Theirs: theirs, Live: d.roles, Agent: d.Agent,
+		Objects: objects, Served: d.servedKind, Theirs: theirs, Live: d.roles, Agent: d.Agent,
 	}
+}
+
+// servedKind is kind for those who can't do anything about an error: it is kept, and nothing counts that was found without the answer.
+func (d *draft) servedKind(gk schema.GroupKind) (permit.Served, bool) {
+	kind, served, err := d.kind(gk)
+	if err != nil {
+		d.kindless = err
+	}
+	return kind, served
+}
+
+// troubled is whether a check has a problem with an object.
+func (d *draft) troubled(check, object string) bool {
+	return slices.ContainsFunc(d.plan.Problems, func(p v1alpha1.PlanProblem) bool { return p.Check == check && p.Object == object })
 }
 
 // readRoles reads the roles of the cluster, and leaves out what the module itself has brought. False: whoever plans may not read them.

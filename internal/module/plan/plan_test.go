@@ -159,7 +159,7 @@ func TestRequests(t *testing.T) {
 	w.plan(m) // learns what the cluster serves
 	p := w.plan(m)
 	wantProblems(t, p, "all of it is granted")
-	if got, want := len(w.seen.all), 2*60+10; got > want {
+	if got, want := len(w.seen.all), 2*60+11; got > want {
 		t.Errorf("%d requests for 60 objects, want at most %d:\n%s", got, want, strings.Join(w.seen.all, "\n"))
 	}
 	if w.seen.atOnce > 4 {

@@ -87,7 +87,7 @@ func (p *Planner) Plan(ctx context.Context, m *v1alpha1.Module) (*Plan, error) {
 	d := &draft{Planner: p, module: m, plan: &Plan{Module: m.Name, Generation: m.Generation, At: p.Now().UTC()}}
 	for _, check := range []func(context.Context, *draft) error{
 		history, bound, resolve, render,
-		learn, dryRun, owners, definitions, permissions, images, dependants, baseline, reversible,
+		learn, dryRun, owners, definitions, permissions, rights, images, dependants, baseline, reversible,
 	} {
 		if err := check(ctx, d); err != nil {
 			if errors.Is(err, errEnough) {
@@ -132,6 +132,8 @@ type draft struct {
 	// theirs are objects in the cluster that belong to somebody else.
 	theirs map[kube.Ref]owner
 	roles  permit.Live
+	// kindless is why the cluster could not be asked about a kind.
+	kindless error
 	// others are the other modules, nil as long as nobody has asked.
 	others []v1alpha1.Module
 }

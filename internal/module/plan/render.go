@@ -42,7 +42,9 @@ func render(ctx context.Context, d *draft) error {
 		d.problem(CheckRender, "", "the package has %d objects, and at most %d are applied: split it", len(objects), maxObjects)
 		return errEnough
 	}
-	d.objects = d.placed(objects)
+	if d.objects, err = d.placed(objects); err != nil {
+		return err
+	}
 	if err := d.namespace(ctx); err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func render(ctx context.Context, d *draft) error {
 	d.plan.Steps = revision.Split(d.objects)
 	d.plan.Digest = revision.Digest(d.plan.Steps)
 	d.plan.Gate = gate(d.pkg.Gate, d.module.Spec.Gate)
-	if c := d.module.Status.Current; c != nil && c.Digest == d.plan.Digest {
+	if c := d.module.Status.Current; c != nil && d.current != nil && c.Digest == d.plan.Digest {
 		d.plan.Same = true
 		d.plan.Problems = nil
 		d.plan.Permissions = d.current.Object.Spec.Permissions
@@ -63,7 +65,7 @@ func render(ctx context.Context, d *draft) error {
 }
 
 // placed returns copies of objects with the namespace that they are for, and without what only a server writes.
-func (d *draft) placed(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+func (d *draft) placed(objects []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
 	defined := scopes(objects)
 	out := make([]*unstructured.Unstructured, 0, len(objects))
 	for _, o := range objects {
@@ -75,9 +77,11 @@ func (d *draft) placed(objects []*unstructured.Unstructured) []*unstructured.Uns
 		gk := o.GroupVersionKind().GroupKind()
 		namespaced, known := defined[gk]
 		if !known {
-			var kind permit.Served
-			kind, known = d.kind(gk)
-			namespaced = kind.Namespaced
+			kind, served, err := d.kind(gk)
+			if err != nil {
+				return nil, err
+			}
+			namespaced, known = kind.Namespaced, served
 		}
 		switch {
 		case known && !namespaced:
@@ -87,7 +91,7 @@ func (d *draft) placed(objects []*unstructured.Unstructured) []*unstructured.Uns
 		}
 		out = append(out, o)
 	}
-	return out
+	return out, nil
 }
 
 // scopes are the kinds that definitions among the objects define, and whether they have a namespace.

@@ -62,11 +62,14 @@ func (p *Planner) cluster(ctx context.Context) (*served, error) {
 	return s, nil
 }
 
-// kind says how the cluster serves a kind.
-func (p *Planner) kind(gk schema.GroupKind) (permit.Served, bool) {
+// kind says how the cluster serves a kind; false: it doesn't. The error is of a cluster that could not be asked.
+func (p *Planner) kind(gk schema.GroupKind) (permit.Served, bool, error) {
 	m, err := p.Clients.Mapping(gk, "")
-	if err != nil {
-		return permit.Served{}, false
+	if meta.IsNoMatchError(err) {
+		return permit.Served{}, false, nil
 	}
-	return permit.Served{Resource: m.Resource.Resource, Namespaced: m.Scope.Name() == meta.RESTScopeNameNamespace}, true
+	if err != nil {
+		return permit.Served{}, false, fmt.Errorf("ask the cluster for kind %s: %w", gk, err)
+	}
+	return permit.Served{Resource: m.Resource.Resource, Namespaced: m.Scope.Name() == meta.RESTScopeNameNamespace}, true, nil
 }
