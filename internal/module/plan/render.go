@@ -34,6 +34,10 @@ func render(ctx context.Context, d *draft) error {
 	}
 	objects, err := d.pkg.Render(ctx, Rendering{
 		Module: d.module, Namespace: d.plan.Namespace, Name: d.module.Name, KubeVersion: d.served.version, APIVersions: d.served.apis,
+		Scope: func(gk schema.GroupKind) (bool, bool) {
+			kind, served, err := d.kind(gk)
+			return kind.Namespaced, served && err == nil
+		},
 	})
 	if err != nil {
 		return d.lasting(CheckRender, err)

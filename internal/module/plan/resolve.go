@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -81,7 +82,7 @@ func resolve(ctx context.Context, d *draft) error {
 	if err != nil {
 		return d.lasting(CheckResolve, err)
 	}
-	d.plan.Version = choice.Version
+	d.plan.Version, d.plan.Inputs = choice.Version, inputsOf(choice, d.grant)
 	d.pkg, err = d.Packages.Fetch(ctx, d.module, choice.Version)
 	if err != nil {
 		if errors.Is(err, ErrUntrusted) {
@@ -103,6 +104,35 @@ func resolve(ctx context.Context, d *draft) error {
 			d.pkg.Name, choice.Version, wanted, d.Version)
 	}
 	return nil
+}
+
+// inputsOf is the digest of what decided about a plan, beside the spec and the cluster.
+func inputsOf(c Choice, grant *v1alpha1.ModuleGrant) v1alpha1.Digest {
+	text := []string{c.Version, string(c.Digest), string(c.Inputs)}
+	if grant != nil {
+		text = append(text, string(grant.UID), fmt.Sprint(grant.Generation))
+	}
+	return revision.DigestOf([]byte(strings.Join(text, "\x00")))
+}
+
+// Inputs says what a plan would be made of, without making one: while it is as in the last plan, another plan could differ only because the
+// cluster does.
+func (p *Planner) Inputs(ctx context.Context, m *v1alpha1.Module) (v1alpha1.Digest, error) {
+	choice, err := p.Packages.Choose(ctx, m)
+	if err != nil {
+		return "", err
+	}
+	if m.Spec.GrantRef == nil {
+		return inputsOf(choice, nil), nil
+	}
+	grant := &v1alpha1.ModuleGrant{}
+	if err := p.Client.Get(ctx, client.ObjectKey{Name: m.Spec.GrantRef.Name}, grant); err != nil {
+		if apierrors.IsNotFound(err) {
+			return inputsOf(choice, nil), nil
+		}
+		return "", fmt.Errorf("read ModuleGrant %s: %w", m.Spec.GrantRef.Name, err)
+	}
+	return inputsOf(choice, grant), nil
 }
 
 // requirements puts what the package requires and what the Module adds together; the Module's word replaces the package's.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/health/interpret"
@@ -29,6 +30,8 @@ type Choice struct {
 	Version string
 	// Digest of the package, where the list of versions says it.
 	Digest v1alpha1.Digest
+	// Inputs is the digest of whatever else decides about the objects and isn't in the spec: the values that it refers to.
+	Inputs v1alpha1.Digest
 	// Why this one, for people.
 	Why string
 }
@@ -73,4 +76,6 @@ type Rendering struct {
 	// KubeVersion of the cluster (v1.36.2), and the APIs that it serves (apps/v1, apps/v1/Deployment).
 	KubeVersion string
 	APIVersions []string
+	// Scope says whether objects of a kind have a namespace.
+	Scope func(schema.GroupKind) (namespaced, known bool)
 }
