@@ -364,12 +364,14 @@ func TestAttacks(t *testing.T) {
 		},
 		"AsksSecrets": {
 			reason: "a gate that asks a Secret tells what is in it, letter by letter", objects: account, checks: []v1alpha1.Check{{Name: "spy", Object: &v1alpha1.ObjectCheck{
-				APIVersion: "v1", Kind: "Secret", Name: "s", Expression: "self.data.password.startsWith('a')"}}},
+				APIVersion: "v1", Kind: "Secret", Name: "s", Expression: "self.data.password.startsWith('a')",
+			}}},
 			want: []string{"check spy of the gate asks Secret s: its answer would tell what is in it"},
 		},
 		"AsksElsewhere": {
 			reason: "nor does it ask what is elsewhere", objects: account, checks: []v1alpha1.Check{{Name: "spy", Object: &v1alpha1.ObjectCheck{
-				APIVersion: "v1", Kind: "ConfigMap", Name: "c", Namespace: "shop"}}},
+				APIVersion: "v1", Kind: "ConfigMap", Name: "c", Namespace: "shop",
+			}}},
 			want: []string{"check spy of the gate asks ConfigMap c in namespace shop"},
 		},
 		"AsksItsOwn": {

@@ -36,7 +36,7 @@ type pack struct {
 	claimed  []claim
 	standing []binding // of the cluster
 	// atoms counts the single rights that were looked at.
-	atoms int
+	atoms    int
 	findings []Finding
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/module/crd"
@@ -20,6 +21,9 @@ func dependants(ctx context.Context, d *draft) error {
 	if err != nil || all == nil {
 		return err
 	}
+	if err := d.translate(ctx, all); err != nil {
+		return err
+	}
 	for _, r := range d.plan.Requires {
 		d.requires(r, all)
 	}
@@ -31,9 +35,46 @@ func dependants(ctx context.Context, d *draft) error {
 			}
 		}
 		for _, c := range d.pkg.Conflicts {
-			if c.Module == m.Name && m.Status.Current != nil && inRange(c.Version, m.Status.Current.Version) {
+			if (c.Module == m.Name || c.Module == d.packages[m.Name]) && m.Status.Current != nil && inRange(c.Version, m.Status.Current.Version) {
 				d.problem(CheckDependants, "Module/"+m.Name, "doesn't go together with package %s %s: remove it, or choose another version of one of the two",
 					d.pkg.Name, d.plan.Version)
+			}
+		}
+	}
+	return nil
+}
+
+// translate turns the names of packages that are required into those of the modules that install them. A module that has the name of the
+// package counts first.
+func (d *draft) translate(ctx context.Context, all []v1alpha1.Module) error {
+	named := func(name string) bool {
+		return slices.ContainsFunc(all, func(m v1alpha1.Module) bool { return m.Name == name })
+	}
+	if len(d.pkg.Conflicts) == 0 && !slices.ContainsFunc(d.pkg.Requires, func(r v1alpha1.ModuleDependency) bool { return !named(r.Module) }) {
+		return nil
+	}
+	d.packages = map[string]string{}
+	for _, m := range all {
+		if m.Status.Current == nil || m.Status.Current.Revision == "" {
+			continue
+		}
+		rev := &v1alpha1.ModuleRevision{}
+		if err := d.Client.Get(ctx, client.ObjectKey{Name: m.Status.Current.Revision}, rev); client.IgnoreNotFound(err) != nil {
+			if apierrors.IsForbidden(err) {
+				return nil
+			}
+			return fmt.Errorf("read revision %s: %w", m.Status.Current.Revision, err)
+		}
+		d.packages[m.Name] = rev.Spec.Package.Name
+	}
+	for i, r := range d.plan.Requires {
+		if named(r.Module) || !slices.ContainsFunc(d.pkg.Requires, func(p v1alpha1.ModuleDependency) bool { return p.Module == r.Module }) {
+			continue
+		}
+		for _, m := range all {
+			if d.packages[m.Name] == r.Module {
+				d.plan.Requires[i].Module = m.Name
+				break
 			}
 		}
 	}

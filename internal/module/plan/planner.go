@@ -136,6 +136,8 @@ type draft struct {
 	kindless error
 	// others are the other modules, nil as long as nobody has asked.
 	others []v1alpha1.Module
+	// packages are the names of what the other modules have installed, by module.
+	packages map[string]string
 }
 
 // maxMessage is how long the message of a problem may be, in bytes (MaxLength of PlanProblem.Message).

@@ -108,4 +108,3 @@ func (d *draft) may(ctx context.Context, r right) (bool, error) {
 	}
 	return review.Status.Allowed, nil
 }
-
