@@ -28,11 +28,11 @@ type AgentUpgrade struct {
 // AgentUpgradeSpec never changes.
 //
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="an attempt can't be changed: delete it to take it back, and another one may follow"
-// +kubebuilder:validation:XValidation:rule="self.from.slot != self.to.slot || self.mode != 'Slots'",message="the new agent runs in the other slot than the old one"
+// +kubebuilder:validation:XValidation:rule="self.from.slot != self.to.slot || self.mode == 'Advise'",message="the new agent runs in the other slot than the old one"
 type AgentUpgradeSpec struct {
-	// Mode says how. Slots: the new agent starts beside the old one, which takes over again if it fails. Recreate: in its place, for clusters
-	// without room for two. Advise: not at all, as somebody else (Helm, Flux, Argo CD) owns the agent; the attempt says only what should be done.
-	// Default: Slots.
+	// Mode says how. Slots: the new agent starts beside the old one, which takes over again if it fails. Recreate: the old one ends before the
+	// new one starts, for clusters without room for two; a small guard brings it back if the new one fails. Advise: not at all, as somebody else
+	// (Helm, Flux, Argo CD) owns the agent; the attempt says only what should be done. Default: Slots.
 	//
 	// +optional
 	// +kubebuilder:default=Slots
@@ -112,7 +112,7 @@ const (
 
 // AgentUpgradePhase is how far the attempt is.
 //
-// +kubebuilder:validation:Enum=Pending;Probing;Starting;HandingOver;Proving;TakingBack;Committed;TakenBack;Refused;Advised
+// +kubebuilder:validation:Enum=Pending;Probing;Starting;HandingOver;Proving;TakingBack;Committing;Committed;TakenBack;Refused;Advised
 type AgentUpgradePhase string
 
 const (
@@ -126,8 +126,10 @@ const (
 	AgentUpgradeHandingOver AgentUpgradePhase = "HandingOver"
 	// AgentUpgradeProving is when the new agent does the work, and the old one watches it.
 	AgentUpgradeProving AgentUpgradePhase = "Proving"
-	// AgentUpgradeTakingBack is when the old agent takes the lease again and removes the new one.
+	// AgentUpgradeTakingBack is when the old agent takes the lease again, if it was given away, and removes what the attempt has made.
 	AgentUpgradeTakingBack AgentUpgradePhase = "TakingBack"
+	// AgentUpgradeCommitting is when the new agent has proved itself and scales the old one down.
+	AgentUpgradeCommitting AgentUpgradePhase = "Committing"
 	// AgentUpgradeCommitted is the good end: the new agent runs alone.
 	AgentUpgradeCommitted AgentUpgradePhase = "Committed"
 	// AgentUpgradeTakenBack is the other end: the old agent runs alone.
@@ -202,7 +204,7 @@ type AgentUpgradeStatus struct {
 
 // AgentCheck is one thing that an agent has shown, or has not.
 type AgentCheck struct {
-	// Name of the check: Started, Permissions, Definitions, Modules, Hub.
+	// Name of the check: Started, Permissions, Definitions, Delivery, Modules, Hub.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/build"
@@ -63,6 +64,11 @@ type Options struct {
 	// LeaderElect lets one of several replicas work, by a Lease in LeaseNamespace.
 	LeaderElect    bool
 	LeaseNamespace string
+	// Slot is the place of this process among the two that an agent may have in a cluster. Empty: it has none, and has no part in
+	// self-upgrade.
+	Slot v1alpha1.AgentSlot
+	// NoSelfUpgrade refuses self-upgrade.
+	NoSelfUpgrade bool
 
 	// AllowFile serves file:// URLs of Git repositories: for a lab, never for a shared cluster.
 	AllowFile bool
@@ -83,9 +89,6 @@ type Options struct {
 // being orphaned.
 const fieldManager = "kustomize-controller"
 
-// leaseName is the Lease that the replicas of one cluster share.
-const leaseName = "slipway-agent"
-
 // cacheSyncTimeout bounds the first read of the kinds the agent serves.
 const cacheSyncTimeout = time.Minute
 
@@ -95,7 +98,8 @@ const userAgent = "slipway-agent"
 // nowhere is the address of what does not listen.
 const nowhere = "0"
 
-// Run runs the agent until ctx ends.
+// Run runs the agent until ctx ends, or until it has handed its work over to the other slot: whoever started it starts it again, and it
+// stands by.
 func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	opts.Log = discreet(opts.Log)
 	tel, stopTraces, err := opts.telemetry(ctx)
@@ -108,7 +112,16 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	cfg.UserAgent = userAgent
 	cfg.WarningHandler = rest.NoWarnings{} // the API server warns of the finalizer's name, which is Flux's
 	cfg.Wrap(tel.Transport)
-	mgr, err := newManager(cfg, opts)
+	seat, err := opts.takeSeat(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	seat.leave = stop
+	defer seat.drive(ctx)()
+	cfg.Wrap(seat.fence.Wrap)
+	mgr, err := newManager(cfg, seat, opts)
 	if err != nil {
 		return err
 	}
@@ -123,6 +136,7 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	if err := setUp(ctx, mgr, cfg, tel, opts); err != nil {
 		return err
 	}
+	seat.works(mgr)
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("run the agent: %w", err)
 	}
@@ -138,7 +152,7 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-func newManager(cfg *rest.Config, opts Options) (manager.Manager, error) {
+func newManager(cfg *rest.Config, seat *seat, opts Options) (manager.Manager, error) {
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
@@ -152,11 +166,11 @@ func newManager(cfg *rest.Config, opts Options) (manager.Manager, error) {
 		},
 		HealthProbeBindAddress:        cmp.Or(opts.HealthAddress, nowhere),
 		PprofBindAddress:              cmp.Or(opts.ProfileAddress, nowhere),
-		LeaderElection:                opts.LeaderElect,
-		LeaderElectionID:              leaseName,
-		LeaderElectionNamespace:       opts.LeaseNamespace,
-		LeaderElectionReleaseOnCancel: true,
-		Controller:                    config.Controller{CacheSyncTimeout: cacheSyncTimeout, SkipNameValidation: new(true)},
+		LeaderElection:                      opts.LeaderElect,
+		LeaderElectionResourceLockInterface: seat.lock,
+		LeaderElectionReleaseOnCancel:       true,
+		RenewDeadline:                       new(renewDeadline),
+		Controller:                          config.Controller{CacheSyncTimeout: cacheSyncTimeout, SkipNameValidation: new(true)},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the manager: %w", err)

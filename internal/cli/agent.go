@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/slipway-dev/slipway/internal/agent"
+	"github.com/slipway-dev/slipway/internal/agent/upgrade"
 	gitsource "github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/telemetry"
 )
@@ -29,6 +30,11 @@ type agentFlags struct {
 	sourceLimits  map[string]int64
 	logLevel      string
 	logEncoding   string
+
+	slot        string
+	selfUpgrade bool
+	probe       bool
+	probeResult string
 }
 
 func newAgent(app *App) *cobra.Command {
@@ -54,6 +60,7 @@ names, with the rights of that kubeconfig, until it is interrupted. Two agents o
 		RunE:              func(cmd *cobra.Command, _ []string) error { return app.runAgent(cmd, &f) },
 	}
 	addAgentFlags(cmd, &f)
+	cmd.AddCommand(newAgentUpgrade(app), newAgentRollback(app), newAgentGuard(app))
 	return cmd
 }
 
@@ -87,6 +94,10 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	flags.BoolVar(&f.AllowFile, "allow-file-urls", false, "serve file:// URLs of Git repositories on this machine; never where others may create sources")
 	flags.StringVar(&f.OTLPEndpoint, "otlp-endpoint", "",
 		"send traces to this OTLP/HTTP collector, such as http://collector:4318 (default: what OTEL_EXPORTER_OTLP_ENDPOINT says; without either none are made)")
+	flags.StringVar(&f.slot, "slot", os.Getenv(upgrade.SlotEnv), "place of this agent in its cluster, a or b, for self-upgrade (default: what "+upgrade.SlotEnv+" says; without either it has no part in that)")
+	flags.BoolVar(&f.selfUpgrade, "self-upgrade", true, "carry out AgentUpgrades; also off where "+upgrade.OffEnv+"=off")
+	flags.BoolVar(&f.probe, "probe", false, "don't run: try whether an agent of this version could work in this cluster, and say so")
+	flags.StringVar(&f.probeResult, "probe-result", "/dev/termination-log", "with --probe: file for the result, as JSON")
 	flags.StringVar(&f.logLevel, "log-level", "info", "trace, debug, info or error")
 	flags.StringVar(&f.logEncoding, "log-encoding", "json", "json, or console for people")
 	completeWords(cmd, "log-level", "trace", "debug", "info", "error")
@@ -130,6 +141,13 @@ func (a *App) runAgent(cmd *cobra.Command, f *agentFlags) error {
 	}
 	if f.Sources.Limits, err = gitsource.ParseLimits(f.sourceLimits); err != nil {
 		return usagef("--source-limits: %w", err)
+	}
+	if f.Slot, err = parseSlot(f.slot); err != nil {
+		return err
+	}
+	f.NoSelfUpgrade = !f.selfUpgrade || os.Getenv(upgrade.OffEnv) == "off"
+	if f.probe {
+		return a.probeAgent(cmd.Context(), config, f)
 	}
 	if f.DataDir == "" {
 		if f.DataDir, err = defaultDataDir(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/deploy"
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/kube"
@@ -139,6 +140,13 @@ func (a *App) install(ctx context.Context, c *cluster, objs []*unstructured.Unst
 	if opts.dryRun {
 		return a.previewInstall(ctx, c, objs)
 	}
+	slotA, err := newSelfUpgrader(c.config, v1alpha1.SlotA)
+	if err != nil {
+		return err
+	}
+	if err := slotA.driver.Idle(ctx); err != nil {
+		return err
+	}
 	for _, obj := range objs {
 		action, err := c.applyOwn(ctx, obj, false)
 		if err != nil {
@@ -158,7 +166,28 @@ func (a *App) install(ctx context.Context, c *cluster, objs []*unstructured.Unst
 		}
 		a.donef("the agent runs in namespace %s", deploy.Namespace)
 	}
+	if err := a.settleInstall(ctx, slotA, opts.wait); err != nil {
+		return err
+	}
 	return a.pruneInstall(ctx, c, objs)
+}
+
+// settleInstall has what was installed work, where an upgrade has left the agent in the other slot.
+func (a *App) settleInstall(ctx context.Context, slotA *selfUpgrader, waited bool) error {
+	elsewhere, err := slotA.driver.Elsewhere(ctx)
+	if err != nil || !elsewhere {
+		return err
+	}
+	if !waited {
+		a.warnf("the agent in slot b goes on working; install without --no-wait to have it replaced by what is installed now")
+		return nil
+	}
+	a.progressf("waiting until the agent in slot b has handed over")
+	if err := slotA.driver.Settle(ctx); err != nil {
+		return err
+	}
+	a.donef("the agent in slot b has handed over and is removed")
+	return nil
 }
 
 // previewInstall says what an install would do to each object.

@@ -18,7 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/deploy"
+	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/kube"
 )
 
@@ -112,23 +114,29 @@ func (a *App) uninstall(ctx context.Context, c *cluster, crds bool) error {
 	return a.pruneInstall(ctx, c, nil)
 }
 
-// stopAgent deletes the StatefulSet and waits until its pods are gone: an agent that still runs would put finalizers back.
+// stopAgent deletes the StatefulSets of both slots and waits until their pods are gone: an agent that still runs would put finalizers back.
 func (a *App) stopAgent(ctx context.Context, c *cluster) error {
-	agent := &appsv1.StatefulSet{}
-	agent.Namespace, agent.Name = deploy.Namespace, deploy.Agent
-	err := c.Delete(ctx, agent, client.PropagationPolicy(metav1.DeletePropagationForeground))
-	if apierrors.IsNotFound(err) {
-		return nil
+	for _, slot := range []v1alpha1.AgentSlot{v1alpha1.SlotA, v1alpha1.SlotB} {
+		set := &appsv1.StatefulSet{}
+		set.Namespace, set.Name = deploy.Namespace, agent.Names().Workload(slot)
+		err := c.Delete(ctx, set, client.PropagationPolicy(metav1.DeletePropagationForeground))
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("delete StatefulSet %s: %w", set.Name, err)
+		}
+		a.progressf("waiting until the agent has stopped")
+		if err := c.waitGone(ctx, set, func() client.ObjectList { return &appsv1.StatefulSetList{} }); err != nil {
+			return fmt.Errorf("wait until the agent has stopped: %w", err)
+		}
+		a.donef("StatefulSet/%s/%s deleted", set.Namespace, set.Name)
 	}
+	upgrades, err := newSelfUpgrader(c.config, v1alpha1.SlotA)
 	if err != nil {
-		return fmt.Errorf("delete StatefulSet %s: %w", agent.Name, err)
+		return err
 	}
-	a.progressf("waiting until the agent has stopped")
-	if err := c.waitGone(ctx, agent, func() client.ObjectList { return &appsv1.StatefulSetList{} }); err != nil {
-		return fmt.Errorf("wait until the agent has stopped: %w", err)
-	}
-	a.donef("StatefulSet/%s/%s deleted", agent.Namespace, agent.Name)
-	return nil
+	return upgrades.driver.Release(ctx)
 }
 
 // releaseObjects takes the agent's finalizer from all objects of our kinds. It reports whether any is in the agent's namespace.

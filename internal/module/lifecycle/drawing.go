@@ -1,10 +1,10 @@
 package lifecycle
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/slipway-dev/slipway/internal/drawing"
 )
 
 // The drawings, by the names that a page has for the places where they belong.
@@ -12,70 +12,35 @@ func drawings() map[string]func() string {
 	return map[string]func() string{"diagram": diagram, "states": statesTable, "transitions": transitionsTable, "ignored": ignoredTable}
 }
 
-// ErrNoPlace is a page in which a drawing has no place, or one that doesn't end.
-var ErrNoPlace = errors.New("no place for a drawing")
-
-// Embed returns the page with all drawings as they are now. In the page each is between two lines, "<!-- lifecycle: NAME -->" and
-// "<!-- lifecycle end -->". A page that lacks one is an [ErrNoPlace].
+// Embed returns the page with all drawings as they are now, each between the lines "<!-- lifecycle: NAME -->" and
+// "<!-- lifecycle end -->". A page that lacks one is a [drawing.ErrNoPlace].
 func Embed(page string) (string, error) {
-	const end = "<!-- lifecycle end -->"
-	all := drawings()
-	names := make([]string, 0, len(all))
-	for name := range all {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		begin := "<!-- lifecycle: " + name + " -->\n"
-		before, rest, found := strings.Cut(page, begin)
-		if !found {
-			return "", fmt.Errorf("%w: add the lines %q and %q", ErrNoPlace, strings.TrimSpace(begin), end)
-		}
-		_, after, found := strings.Cut(rest, end)
-		if !found {
-			return "", fmt.Errorf("%w: %q isn't followed by %q", ErrNoPlace, strings.TrimSpace(begin), end)
-		}
-		page = before + begin + all[name]() + end + after
-	}
-	return page, nil
+	return drawing.Embed(page, "lifecycle", drawings())
 }
 
 // diagram draws the table for Mermaid. What stays in a state isn't drawn, and what happens to a deleted Module once for all states.
 func diagram() string {
-	type edge struct{ from, to string }
-	var (
-		order  []edge
-		labels = map[edge][]string{}
-	)
-	draw := func(from, to State, word string) {
-		e := edge{drawn(from), drawn(to)}
-		if labels[e] == nil {
-			order = append(order, e)
-		}
-		labels[e] = append(labels[e], word)
-	}
-	const alive State = "Module"
+	const alive = "Module"
+	var edges drawing.Edges
 	for _, r := range handled {
 		switch {
 		case r.to == "":
 		case r.event != Deleted:
 			for _, from := range r.from {
-				draw(from, r.to, label(r))
+				edges.Draw(drawn(from), drawn(r.to), label(r))
 			}
-		case labels[edge{string(alive), drawn(r.to)}] == nil:
-			draw(alive, r.to, label(r))
+		case !edges.Has(alive, drawn(r.to)):
+			edges.Draw(alive, drawn(r.to), label(r))
 		}
 	}
 	var inside, outside strings.Builder
-	for _, e := range order {
-		b := &inside
-		if e.from == string(alive) || e.from == string(Uninstalling) {
-			b = &outside
+	edges.All(func(from, _, line string) {
+		if from == alive || from == string(Uninstalling) {
+			outside.WriteString("  " + line + "\n")
 		} else {
-			b.WriteString("  ")
+			inside.WriteString("    " + line + "\n")
 		}
-		fmt.Fprintf(b, "  %s --> %s: %s\n", e.from, e.to, strings.Join(labels[e], "<br/>"))
-	}
+	})
 	return "```mermaid\nstateDiagram-v2\n  [*] --> Module\n  state Module {\n    [*] --> " + string(Pending) + "\n" +
 		inside.String() + "  }\n" + outside.String() + "```\n"
 }
@@ -101,7 +66,7 @@ func statesTable() string {
 	for _, p := range placed {
 		work := "none: it rests"
 		if !p.resting {
-			work = code(p.work)
+			work = drawing.Code(p.work)
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", p.state, p.means, p.cluster, work)
 	}
@@ -116,7 +81,7 @@ func transitionsTable() string {
 		if r.to != "" {
 			to = "`" + string(r.to) + "`"
 		}
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n", code(r.from), r.event, r.guard.name, to, code(r.actions), r.why)
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n", drawing.Code(r.from), r.event, r.guard.name, to, drawing.Code(r.actions), r.why)
 	}
 	return b.String()
 }
@@ -125,16 +90,7 @@ func ignoredTable() string {
 	var b strings.Builder
 	b.WriteString("| in | event | because |\n| --- | --- | --- |\n")
 	for _, i := range skipped {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", code(i.in), code(i.events), i.why)
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", drawing.Code(i.in), drawing.Code(i.events), i.why)
 	}
 	return b.String()
-}
-
-// code lists words as code.
-func code[T ~string](words []T) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = "`" + string(w) + "`"
-	}
-	return strings.Join(quoted, ", ")
 }

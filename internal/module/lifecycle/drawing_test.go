@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -45,18 +44,5 @@ func TestEmbed(t *testing.T) {
 	}
 	if twice, err := Embed(once); err != nil || twice != once {
 		t.Errorf("drawn twice it is another one: %v\n%s", err, cmp.Diff(once, twice))
-	}
-}
-
-func TestAPageWithoutAPlaceForADrawing(t *testing.T) {
-	for name, page := range map[string]string{
-		"None":    "# Modules\n",
-		"Endless": "<!-- lifecycle: diagram -->\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, err := Embed(page); !errors.Is(err, ErrNoPlace) {
-				t.Errorf("got %v, want ErrNoPlace", err)
-			}
-		})
 	}
 }

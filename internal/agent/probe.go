@@ -1,0 +1,25 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/slipway-dev/slipway/internal/agent/upgrade/probe"
+)
+
+// Probe tries whether an agent with these options could work in a cluster, and changes nothing.
+func Probe(ctx context.Context, cfg *rest.Config, opts Options) (probe.Report, error) {
+	needed := []string{"gitrepositories.source.toolkit.fluxcd.io", "kustomizations.kustomize.toolkit.fluxcd.io"}
+	if listens(opts.ReceiverAddress) {
+		needed = append(needed, "receivers.notification.toolkit.fluxcd.io")
+	}
+	promise, err := probe.Carried(needed...)
+	if err != nil {
+		return probe.Report{}, fmt.Errorf("read what the agent is installed with: %w", err)
+	}
+	cfg = rest.CopyConfig(cfg)
+	cfg.UserAgent = userAgent
+	return probe.Run(ctx, cfg, probe.Options{Namespace: opts.LeaseNamespace, Namespaces: opts.Namespaces, Promise: promise}), nil
+}

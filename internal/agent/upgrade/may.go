@@ -1,0 +1,105 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/agent/upgrade/protocol"
+)
+
+// OffEnv switches self-upgrade off in an agent where it is "off".
+const OffEnv = "SLIPWAY_SELF_UPGRADE"
+
+// mayBegin finds whether an attempt may begin.
+func (a *attempt) mayBegin(ctx context.Context, facts protocol.Facts) (protocol.Facts, error) {
+	old, err := a.slot(ctx, a.u.Spec.From.Slot)
+	if err != nil {
+		return facts, err
+	}
+	if a.u.Spec.Mode == v1alpha1.AgentUpgradeAdvise || old != nil && OwnerOf(old) != "" {
+		facts.Advised = true
+		return facts, nil
+	}
+	if a.failure, err = a.unfit(ctx, old); err != nil {
+		return facts, err
+	}
+	facts.Unfit = a.failure != nil
+	return facts, nil
+}
+
+// unfit says why an attempt must not begin.
+func (a *attempt) unfit(ctx context.Context, old *appsv1.StatefulSet) (*v1alpha1.Failure, error) {
+	from, to := a.u.Spec.From, a.u.Spec.To
+	switch {
+	case a.opts.Off:
+		return a.fail("SwitchedOff", "self-upgrade is switched off here ("+OffEnv+"=off): upgrade with 'slipway install'"), nil
+	case !a.opts.Elects:
+		return a.fail("NoElection", "this agent elects no leader (--leader-elect=false), so two of them would work at once: set LEADER_ELECT=true, or upgrade with 'slipway install'"), nil
+	case old == nil:
+		return a.fail("NotWhatRuns", fmt.Sprintf("slot %s isn't there", from.Slot)), nil
+	}
+	runs, err := a.runsImage(ctx, old, from)
+	if err != nil {
+		return nil, err
+	}
+	if !runs {
+		return a.fail("NotWhatRuns", fmt.Sprintf("slot %s doesn't run %s but %s", from.Slot, from.Image, a.imageOf(old.Spec.Template.Spec))), nil
+	}
+	if a.u.Annotations[v1alpha1.RetryAnnotation] == digestOf(to.Image) {
+		return nil, nil
+	}
+	var all v1alpha1.AgentUpgradeList
+	if err := a.opts.Client.List(ctx, &all, client.InNamespace(a.opts.Namespace)); err != nil {
+		return nil, fmt.Errorf("look at earlier attempts: %w", err)
+	}
+	for _, other := range all.Items {
+		failed := other.Status.Phase == protocol.TakenBack || other.Status.Phase == protocol.Refused
+		if failed && other.UID != a.u.UID && digestOf(other.Spec.To.Image) == digestOf(to.Image) && blames(other.Status.Failure) {
+			return a.fail("Rejected", fmt.Sprintf("this image failed before, in %s; annotate with %s=%s to try it again", other.Name, v1alpha1.RetryAnnotation, digestOf(to.Image))), nil
+		}
+	}
+	return nil, nil
+}
+
+// runsImage says whether a slot runs an image: its template names it, or one of its pods says that it has its digest.
+func (a *attempt) runsImage(ctx context.Context, s *appsv1.StatefulSet, build v1alpha1.AgentBuild) (bool, error) {
+	named := a.imageOf(s.Spec.Template.Spec)
+	if digestOf(named) != "" {
+		return digestOf(named) == digestOf(build.Image), nil
+	}
+	pods, err := a.pods(ctx, build.Slot)
+	if err != nil {
+		return false, err
+	}
+	for _, pod := range pods {
+		for _, status := range pod.Status.ContainerStatuses {
+			if status.Name == a.opts.Name.Container && digestOf(status.ImageID) == digestOf(build.Image) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// digestOf is what an image's name says after the "@"; empty if it has no digest.
+func digestOf(image string) string {
+	_, digest, _ := strings.Cut(image, "@")
+	return digest
+}
+
+// blames says whether a failure says something about the image, and not about the moment.
+func blames(f *v1alpha1.Failure) bool {
+	if f == nil {
+		return false
+	}
+	switch f.Reason {
+	case "SwitchedOff", "NoElection", "NotWhatRuns", "Rejected", string(protocol.Deleted), string(protocol.RollbackAsked):
+		return false
+	}
+	return true
+}
