@@ -29,6 +29,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
@@ -168,7 +169,7 @@ func runAgent(t *testing.T, config *rest.Config) (complaints func() []string) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- agent.Run(ctx, config, agent.Options{
-			DataDir: t.TempDir(), LeaderElect: true, LeaseNamespace: Namespace, Log: log,
+			DataDir: t.TempDir(), LeaderElect: true, LeaseNamespace: Namespace, Slot: v1alpha1.SlotA, Log: log,
 		})
 	}()
 	t.Cleanup(func() {

@@ -164,8 +164,8 @@ func newManager(cfg *rest.Config, seat *seat, opts Options) (manager.Manager, er
 		Metrics: server.Options{
 			BindAddress: cmp.Or(opts.MetricsAddress, nowhere),
 		},
-		HealthProbeBindAddress:        cmp.Or(opts.HealthAddress, nowhere),
-		PprofBindAddress:              cmp.Or(opts.ProfileAddress, nowhere),
+		HealthProbeBindAddress:              cmp.Or(opts.HealthAddress, nowhere),
+		PprofBindAddress:                    cmp.Or(opts.ProfileAddress, nowhere),
 		LeaderElection:                      opts.LeaderElect,
 		LeaderElectionResourceLockInterface: seat.lock,
 		LeaderElectionReleaseOnCancel:       true,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -217,4 +218,20 @@ func newSelfUpgrader(config *rest.Config, slot v1alpha1.AgentSlot) (*selfUpgrade
 		Client: watching, Leases: leases.Leases(deploy.Namespace), Namespace: deploy.Namespace, Name: agent.Names(), Slot: slot, Elects: true,
 		Log: ctrl.Log.WithName("upgrade"),
 	})}, nil
+}
+
+// workingSlot is the name of the agent's StatefulSet that has the lease: an upgrade of the agent changes to another one.
+func (c *cluster) workingSlot(ctx context.Context) (string, error) {
+	slotA, err := newSelfUpgrader(c.config, v1alpha1.SlotA)
+	if err != nil {
+		return "", err
+	}
+	elsewhere, err := slotA.driver.Elsewhere(ctx)
+	if err != nil && !apierrors.IsForbidden(err) {
+		return "", err
+	}
+	if elsewhere {
+		return agent.Names().Workload(v1alpha1.SlotB), nil
+	}
+	return agent.Names().Workload(v1alpha1.SlotA), nil
 }

@@ -132,12 +132,16 @@ func (c *cluster) checkKinds(ctx context.Context) (finding, error) {
 
 func (c *cluster) checkAgent(ctx context.Context) (finding, error) {
 	var agent appsv1.StatefulSet
-	err := c.Get(ctx, client.ObjectKey{Namespace: deploy.Namespace, Name: deploy.Agent}, &agent)
+	name, err := c.workingSlot(ctx)
+	if err != nil {
+		return finding{}, err
+	}
+	err = c.Get(ctx, client.ObjectKey{Namespace: deploy.Namespace, Name: name}, &agent)
 	if apierrors.IsNotFound(err) {
 		return c.checkProcess(ctx)
 	}
 	if err != nil {
-		return finding{}, fmt.Errorf("read StatefulSet %s: %w", deploy.Agent, err)
+		return finding{}, fmt.Errorf("read StatefulSet %s: %w", name, err)
 	}
 	image := agent.Spec.Template.Spec.Containers[0].Image
 	if !rolledOut(&agent) {

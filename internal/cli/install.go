@@ -147,6 +147,17 @@ func (a *App) install(ctx context.Context, c *cluster, objs []*unstructured.Unst
 	if err := slotA.driver.Idle(ctx); err != nil {
 		return err
 	}
+	elsewhere, err := slotA.driver.Elsewhere(ctx)
+	if err != nil {
+		return err
+	}
+	if elsewhere && !elects(objs) {
+		// What is installed doesn't ask for the lease: two would work at once.
+		if err := slotA.driver.Evict(ctx); err != nil {
+			return err
+		}
+		a.donef("the agent in slot b is removed")
+	}
 	for _, obj := range objs {
 		action, err := c.applyOwn(ctx, obj, false)
 		if err != nil {
@@ -166,28 +177,30 @@ func (a *App) install(ctx context.Context, c *cluster, objs []*unstructured.Unst
 		}
 		a.donef("the agent runs in namespace %s", deploy.Namespace)
 	}
-	if err := a.settleInstall(ctx, slotA, opts.wait); err != nil {
+	if elsewhere && elects(objs) {
+		if !opts.wait {
+			a.warnf("the agent in slot b goes on working, with its settings; install without --no-wait to have it replaced by what is installed now")
+			return nil
+		}
+		a.progressf("waiting until the agent in slot b has handed over")
+		if err := slotA.driver.Settle(ctx); err != nil {
+			return err
+		}
+		a.donef("the agent in slot b has handed over")
+	}
+	// What is left of slot b has settings that are pruned now.
+	if err := slotA.driver.RemoveOther(ctx); err != nil {
 		return err
 	}
 	return a.pruneInstall(ctx, c, objs)
 }
 
-// settleInstall has what was installed work, where an upgrade has left the agent in the other slot.
-func (a *App) settleInstall(ctx context.Context, slotA *selfUpgrader, waited bool) error {
-	elsewhere, err := slotA.driver.Elsewhere(ctx)
-	if err != nil || !elsewhere {
-		return err
-	}
-	if !waited {
-		a.warnf("the agent in slot b goes on working; install without --no-wait to have it replaced by what is installed now")
-		return nil
-	}
-	a.progressf("waiting until the agent in slot b has handed over")
-	if err := slotA.driver.Settle(ctx); err != nil {
-		return err
-	}
-	a.donef("the agent in slot b has handed over and is removed")
-	return nil
+// elects says whether the agent of an installation elects who leads.
+func elects(objs []*unstructured.Unstructured) bool {
+	return slices.ContainsFunc(objs, func(obj *unstructured.Unstructured) bool {
+		value, _, _ := unstructured.NestedString(obj.Object, "data", "LEADER_ELECT")
+		return obj.GetKind() == "ConfigMap" && value == "true"
+	})
 }
 
 // previewInstall says what an install would do to each object.

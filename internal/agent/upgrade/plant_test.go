@@ -74,12 +74,12 @@ type plant struct {
 	namespace string
 	flaw      flaw
 
-	mu      sync.Mutex
-	working map[string]bool // pods that lead
-	crowded []string
-	lost    map[v1alpha1.AgentSlot]bool // slots whose node is gone
+	mu       sync.Mutex
+	working  map[string]bool // pods that lead
+	crowded  []string
+	lost     map[v1alpha1.AgentSlot]bool // slots whose node is gone
 	restarts map[v1alpha1.AgentSlot]int
-	said    []string
+	said     []string
 
 	// strike is the write after which the process that made it dies; 0: none. lose says that its node goes with it.
 	strike, written int
@@ -147,7 +147,7 @@ func slotA() *appsv1.StatefulSet {
 				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app.kubernetes.io/name": agent, upgrade.SlotLabel: "a"}},
 				Spec: corev1.PodSpec{
 					ServiceAccountName: agent,
-					Containers: []corev1.Container{{Name: "agent", Image: oldImage, Args: []string{"agent"}, Env: []corev1.EnvVar{{Name: upgrade.SlotEnv, Value: "a"}}}},
+					Containers:         []corev1.Container{{Name: "agent", Image: oldImage, Args: []string{"agent"}, Env: []corev1.EnvVar{{Name: upgrade.SlotEnv, Value: "a"}}}},
 					Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
 						TopologyKey: "kubernetes.io/hostname", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/name": agent, upgrade.SlotLabel: "a"}},
 					}}}},

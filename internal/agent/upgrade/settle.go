@@ -55,8 +55,8 @@ func (d *Driver) Elsewhere(ctx context.Context) (bool, error) {
 	return holder.Slot != "" && holder.Slot != d.opts.Slot, err
 }
 
-// Settle has the driver's slot work alone, because a person has installed it: it gets the lease, and when an agent there has taken it, the
-// other slot is removed. If nobody there takes it, the other slot takes it back by itself, and ctx ends this.
+// Settle has the driver's slot work, because a person has installed it: it gets the lease, and an agent there takes it. If nobody does, the
+// other slot takes it back by itself, and ctx ends this.
 func (d *Driver) Settle(ctx context.Context) error {
 	for {
 		holder, err := term.Read(ctx, d.opts.Leases, d.opts.Name.Agent)
@@ -68,9 +68,8 @@ func (d *Driver) Settle(ctx context.Context) error {
 			if _, err := term.Give(ctx, d.opts.Leases, d.opts.Name.Agent, holder.Tenure, d.opts.Slot); ifNotMoved(err) != nil {
 				return err
 			}
-			continue
-		case holder.Slot == "" || holder.Taken:
-			return d.removeOther(ctx, holder)
+		case holder.Taken:
+			return nil
 		}
 		rest(ctx, d.opts.Limits.Poll)
 		if ctx.Err() != nil {
@@ -79,15 +78,31 @@ func (d *Driver) Settle(ctx context.Context) error {
 	}
 }
 
-// removeOther removes the slot that doesn't work any more.
-func (d *Driver) removeOther(ctx context.Context, holder term.Holder) error {
+// Evict gives the lease to the driver's slot and removes the other one, whoever works there: an agent that doesn't elect takes its place.
+func (d *Driver) Evict(ctx context.Context) error {
+	holder, err := term.Read(ctx, d.opts.Leases, d.opts.Name.Agent)
+	if err != nil {
+		return err
+	}
+	if _, err := term.Give(ctx, d.opts.Leases, d.opts.Name.Agent, holder.Tenure, d.opts.Slot); err != nil {
+		return err
+	}
+	return d.RemoveOther(ctx)
+}
+
+// RemoveOther removes the other slot than the driver's, if that has the lease.
+func (d *Driver) RemoveOther(ctx context.Context) error {
 	for {
+		holder, err := term.Read(ctx, d.opts.Leases, d.opts.Name.Agent)
+		if err != nil {
+			return err
+		}
+		if holder.Slot != "" && holder.Slot != d.opts.Slot {
+			return nil
+		}
 		s, err := d.slot(ctx, other(d.opts.Slot))
 		if err != nil || s == nil {
 			return err
-		}
-		if term.Stamped(s) > holder.Term {
-			return fmt.Errorf("slot %s: %w, in term %d", s.Name, errSuperseded, term.Stamped(s))
 		}
 		err = d.opts.Client.Delete(ctx, s, client.Preconditions{UID: &s.UID, ResourceVersion: &s.ResourceVersion}, client.PropagationPolicy("Background"))
 		if !apierrors.IsConflict(err) {

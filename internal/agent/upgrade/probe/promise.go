@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -63,6 +64,13 @@ func Carried(needed ...string) (Promise, error) {
 	}
 	p.Kinds, err = kinds(needed)
 	return p, err
+}
+
+// inOwn says whether objects of a kind are looked at in the agent's own namespace only.
+func (p Promise) inOwn(k Kind) bool {
+	return slices.ContainsFunc(p.Own, func(r rbacv1.PolicyRule) bool {
+		return slices.Contains(r.APIGroups, k.Group) && slices.Contains(r.Resources, k.Resource)
+	})
 }
 
 func kinds(needed []string) ([]Kind, error) {

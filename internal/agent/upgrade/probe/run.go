@@ -153,7 +153,10 @@ func definitions(ctx context.Context, cfg *rest.Config, opts Options) (served st
 	var known, unknown []string
 	for _, kind := range opts.Promise.Kinds {
 		namespace := metav1.NamespaceAll
-		if len(opts.Namespaces) > 0 {
+		switch {
+		case opts.Promise.inOwn(kind):
+			namespace = opts.Namespace
+		case len(opts.Namespaces) > 0:
 			namespace = opts.Namespaces[0]
 		}
 		_, err := client.Resource(kind.GroupVersionResource).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: 1})

@@ -183,8 +183,9 @@ func TestTheOtherSlotStandsByHoweverLongTheLeaseIsFree(t *testing.T) {
 
 func TestHandOver(t *testing.T) {
 	leases, f := setUp(t)
-	a, b := start(t, leases, f, "a-0", v1alpha1.SlotA), start(t, leases, f, "b-0", v1alpha1.SlotB)
+	a := start(t, leases, f, "a-0", v1alpha1.SlotA)
 	await(t, "a leads", a.lock.Leading)
+	b := start(t, leases, f, "b-0", v1alpha1.SlotB)
 	given, err := term.Give(t.Context(), leases, leaseName, read(t, leases).Tenure, v1alpha1.SlotB)
 	if err != nil || given != (term.Tenure{Slot: v1alpha1.SlotB, Term: 2}) {
 		t.Fatalf("got %+v, %v", given, err)
@@ -206,8 +207,9 @@ func TestASlotThatFallsSilentLosesTheLease(t *testing.T) {
 	for _, given := range []bool{false, true} {
 		t.Run(fmt.Sprintf("Given=%v", given), func(t *testing.T) {
 			leases, f := setUp(t)
-			a, b := start(t, leases, f, "a-0", v1alpha1.SlotA), start(t, leases, f, "b-0", v1alpha1.SlotB)
+			a := start(t, leases, f, "a-0", v1alpha1.SlotA)
 			await(t, "a leads", a.lock.Leading)
+			b := start(t, leases, f, "b-0", v1alpha1.SlotB)
 			if given { // and slot b never comes to take it
 				b.kill()
 				<-b.ended
