@@ -167,6 +167,19 @@ func TestGrantsAreNarrowUnlessAskedFor(t *testing.T) {
 	}
 }
 
+// TestTheRoleNamesTheSlots: Kustomize changes names in a role that look like one of a generated object.
+func TestTheRoleNamesTheSlots(t *testing.T) {
+	for _, rule := range find[rbacv1.Role](t, render(t, Options{Overlay: "prod"}), "Role", Agent).Rules {
+		if slices.Contains(rule.Resources, "statefulsets") && slices.Contains(rule.Verbs, "update") {
+			if diff := cmp.Diff([]string{Agent, Agent + "-b"}, rule.ResourceNames); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			return
+		}
+	}
+	t.Error("no rule is about the slots")
+}
+
 func TestImage(t *testing.T) {
 	for ref, want := range map[string]string{
 		"":                       Image + ":dev",

@@ -117,8 +117,16 @@ func due(all []v1alpha1.AgentUpgrade) []*v1alpha1.AgentUpgrade {
 }
 
 // Rightful says whose the lease is where it isn't there: what the latest attempt says that has seen a term, which is no lower than what
-// the slots were written in.
+// the slots were written in. An agent that may not know works all the same.
 func (d *Driver) Rightful(ctx context.Context) (term.Tenure, error) {
+	t, err := d.rightful(ctx)
+	if apierrors.IsForbidden(err) {
+		return term.Tenure{}, nil
+	}
+	return t, err
+}
+
+func (d *Driver) rightful(ctx context.Context) (term.Tenure, error) {
 	var latest term.Tenure
 	var all v1alpha1.AgentUpgradeList
 	err := d.opts.Client.List(ctx, &all, client.InNamespace(d.opts.Namespace))
