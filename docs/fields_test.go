@@ -13,6 +13,7 @@ import (
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/pack"
 )
 
 // kinds lists the pages whose tables must be complete. To add one: write its tables as [readPage] wants them, and add a line here.
@@ -30,6 +31,7 @@ var kinds = []struct {
 	{"modulerevision.md", v1alpha1.ModuleRevisionSpec{}, v1alpha1.ModuleRevisionStatus{}},
 	{"modulegrant.md", v1alpha1.ModuleGrantSpec{}, struct{}{}},
 	{"interpreter.md", v1alpha1.InterpreterSpec{}, v1alpha1.InterpreterStatus{}},
+	{"package.md", pack.Manifest{}, struct{}{}},
 	{"agentupgrade.md", v1alpha1.AgentUpgradeSpec{}, v1alpha1.AgentUpgradeStatus{}},
 }
 

@@ -24,6 +24,7 @@ func verbs() []Verb {
 		newImage,
 		newPush,
 		newPull,
+		newPackage,
 		newKubeconfig,
 		newStatus,
 		newDown,

@@ -113,3 +113,13 @@ func (f *Fetcher) pull(ctx context.Context, address, version, mediaType string, 
 	}
 	return a, nil
 }
+
+// CheckSignature looks for a trusted signature of an artifact in a registry, and says who signed. [ErrUnsigned] says that there is none.
+func CheckSignature(ctx context.Context, address string, digest v1alpha1.Digest, auth oci.Auth, insecure bool, verify *Verification) (string, error) {
+	verifier, err := verify.verifier()
+	if err != nil {
+		return "", err
+	}
+	signer, err := oci.CheckSignature(ctx, address, string(digest), auth, insecure, verifier)
+	return signer, classify(err)
+}

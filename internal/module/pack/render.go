@@ -65,7 +65,7 @@ func (p *Package) RenderAll(ctx context.Context, r Rendering) (*Rendered, error)
 }
 
 func (p *Package) render(ctx context.Context, r Rendering) (*Rendered, error) {
-	values := overlay(p.Manifest.Values, r.Values)
+	values := Overlay(p.Manifest.Values, r.Values)
 	if err := p.checkValues(values); err != nil {
 		return nil, err
 	}

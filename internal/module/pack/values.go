@@ -30,8 +30,8 @@ func Merge(below, above Values) Values {
 	return out
 }
 
-// overlay is Merge with nulls kept, for a chart: there they take away what the chart has.
-func overlay(below, above Values) Values {
+// Overlay is Merge with nulls kept, for a chart: there they take away what the chart has.
+func Overlay(below, above Values) Values {
 	out := maps.Clone(below)
 	if out == nil {
 		out = Values{}
@@ -40,7 +40,7 @@ func overlay(below, above Values) Values {
 		upper, isTable := value.(map[string]any)
 		lower, wasTable := out[key].(map[string]any)
 		if isTable && wasTable {
-			out[key] = overlay(lower, upper)
+			out[key] = Overlay(lower, upper)
 			continue
 		}
 		out[key] = value

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/slipway-dev/slipway/internal/source"
+	"github.com/slipway-dev/slipway/internal/source/oci/signature"
 )
 
 // Repository is a place in a registry whose artifacts and images are copied bit for bit, out of it and into it. Errors are *[source.Error].
@@ -158,4 +159,22 @@ func (r *Repository) Push(ctx context.Context, tag string, artifact remote.Tagga
 		return r.fetch.classify(err, ReasonPull, "push to")
 	}
 	return nil
+}
+
+// CheckSignature has a verifier look at the signatures of an artifact, without fetching it. It gives who signed. Errors are
+// *[source.Error]; that nobody trusted has signed is one with the reason [ReasonVerification].
+func CheckSignature(ctx context.Context, address, digest string, auth Auth, insecure bool, by signature.Verifier) (string, error) {
+	r, err := OpenRepository(address, auth, insecure)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	hash, err := v1.NewHash(digest)
+	if err != nil {
+		return "", fmt.Errorf("digest %q: %w", digest, source.Quote(err))
+	}
+	f := r.fetch
+	f.Client, f.verify = NewClient(nil), by
+	found, err := f.verified(ctx, target{digest: hash})
+	return found.Signer, err
 }
