@@ -50,6 +50,7 @@ func TestRoleIsEnoughForTheAgent(t *testing.T) {
 	commit(t, repo, "v1")
 	deliver(t, c, env.Namespace, repo.URL())
 	waitForSettings(t, c, env.Namespace, "v1")
+	teachBoats(t, c)
 
 	// Drift is seen through the tenant's eyes.
 	settings := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: env.Namespace, Name: "settings"}}
@@ -80,11 +81,26 @@ func TestRoleIsEnoughForTheAgent(t *testing.T) {
 	}
 }
 
+// teachBoats writes an Interpreter and waits until the agent has taken it into use.
+func teachBoats(t *testing.T, c client.Client) {
+	t.Helper()
+	boats := &v1alpha1.Interpreter{ObjectMeta: metav1.ObjectMeta{Name: "boats"}, Spec: v1alpha1.InterpreterSpec{
+		Target: v1alpha1.InterpreterTarget{Group: "example.org", Kind: "Boat"}, Health: []v1alpha1.HealthRule{{State: v1alpha1.HealthHealthy}},
+	}}
+	if err := c.Create(t.Context(), boats); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "the Interpreter is in use", func(ctx context.Context) (bool, string) {
+		err := c.Get(ctx, client.ObjectKeyFromObject(boats), boats)
+		return apimeta.IsStatusConditionTrue(boats.Status.Conditions, v1alpha1.ReadyCondition), fmt.Sprint(err, boats.Status)
+	})
+}
+
 func schemeWithOurKinds(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	err := errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme),
-		sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), notificationv1.AddToScheme(scheme))
+		sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), notificationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ type InterpreterSpec struct {
 	// +listType=atomic
 	Health []HealthRule `json:"health,omitempty"`
 
-	// Replicas gives {"desired": int, "ready": int}. Default: not taught.
+	// Replicas gives {"desired": int, "ready": int}, or the desired ones alone, as a number. Default: not taught.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -214,8 +214,10 @@ type InterpreterVerdict struct {
 type ReplicaCounts struct {
 	// Desired replicas.
 	Desired int64 `json:"desired"`
-	// Ready replicas.
-	Ready int64 `json:"ready"`
+	// Ready replicas. Default: the expression must not say how many are.
+	//
+	// +optional
+	Ready *int64 `json:"ready,omitempty"`
 }
 
 // ObjectReference names an object.

@@ -30,6 +30,7 @@ func served() []string {
 		"kustomize.toolkit.fluxcd.io_kustomizations.yaml",
 		"notification.toolkit.fluxcd.io_receivers.yaml",
 		"slipway.dev_agentupgrades.yaml",
+		"slipway.dev_interpreters.yaml",
 		"source.toolkit.fluxcd.io_buckets.yaml",
 		"source.toolkit.fluxcd.io_externalartifacts.yaml",
 		"source.toolkit.fluxcd.io_gitrepositories.yaml",
@@ -40,7 +41,6 @@ func served() []string {
 // unserved lists the generated CRDs of our own kinds that no agent serves yet: they are kept, and not installed.
 func unserved() []string {
 	return []string{
-		"slipway.dev_interpreters.yaml",
 		"slipway.dev_modulegrants.yaml",
 		"slipway.dev_modulerevisions.yaml",
 		"slipway.dev_modules.yaml",

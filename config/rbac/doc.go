@@ -15,6 +15,10 @@ package rbac
 // +kubebuilder:rbac:groups=notification.toolkit.fluxcd.io,resources=receivers/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=notification.toolkit.fluxcd.io,resources=receivers/finalizers,verbs=update;patch
 
+// What teaches it kinds: read and watched, and what became of it written on the status.
+// +kubebuilder:rbac:groups=slipway.dev,resources=interpreters,verbs=get;list;watch
+// +kubebuilder:rbac:groups=slipway.dev,resources=interpreters/status,verbs=patch
+
 // What else a Receiver may wake: read by name or labels, and asked to reconcile by an annotation. Whoever reconciles these kinds is
 // somebody else.
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=helmcharts;helmrepositories;externalartifacts,verbs=get;list;patch

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -145,7 +146,7 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), notificationv1.AddToScheme(scheme))
+	err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), notificationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 	if err != nil {
 		return nil, fmt.Errorf("register the kinds: %w", err)
 	}
@@ -237,21 +238,27 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	}
 	git, registries, archives, s3 := source.NewGit(store, gitOptions(opts)...), oci.NewClient(store), source.NewArtifacts(store), bucket.New(store)
 	reader, limits := mgr.GetAPIReader(), opts.Sources.Limits
-	kinds := &kinds{
-		mapper: mgr.GetRESTMapper(), log: mgr.GetLogger(),
-		serve: func(kind sources.Kind) error {
-			if err := fetchers.Serve(kind); err != nil {
-				return err
-			}
-			return kustomizations.Follow(kind)
-		},
-		began: kustomizations.SourceKindServed,
+	fetched := func(kind sources.Kind) served {
+		return served{
+			gvk: sourcev1.GroupVersion.WithKind(kind.Name()),
+			begin: func(context.Context) error {
+				if err := fetchers.Serve(kind); err != nil {
+					return err
+				}
+				return kustomizations.Follow(kind)
+			},
+			came: func(ctx context.Context) { kustomizations.SourceKindServed(ctx, kind.Name()) },
+		}
 	}
+	ownEvents := kube.NewRecorder(core, mgr.GetScheme(), userAgent)
+	kinds := &kinds{mapper: mgr.GetRESTMapper(), log: mgr.GetLogger()}
 	if err := kinds.offer(
-		sources.GitRepositories(git, store, mgr.GetClient(), reader, limits),
-		sources.OCIRepositories(registries, reader, limits),
-		sources.Buckets(s3, reader, limits),
-		sources.ExternalArtifacts(archives, limits),
+		ctx,
+		taught(mgr, registry, ownEvents),
+		fetched(sources.GitRepositories(git, store, mgr.GetClient(), reader, limits)),
+		fetched(sources.OCIRepositories(registries, reader, limits)),
+		fetched(sources.Buckets(s3, reader, limits)),
+		fetched(sources.ExternalArtifacts(archives, limits)),
 	); err != nil {
 		return err
 	}
@@ -264,7 +271,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 			kinds.changed(name)
 		})
 	}
-	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), everywhere(closing(kustomizations.Wait, pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close, s3.Close)), artifacts(opts.ArtifactAddress, store)} {
+	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), leading(ownEvents.Start), everywhere(closing(kustomizations.Wait, pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close, s3.Close)), artifacts(opts.ArtifactAddress, store)} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("register: %w", err)
 		}
@@ -283,8 +290,15 @@ func gitOptions(opts Options) []source.GitOption {
 // allowance allows; nil: everything.
 func layersWith(registry *interpret.Registry) func(*kube.Clients, *kube.Allowance) (*apply.Engine, *observe.Pool) {
 	return func(clients *kube.Clients, allowance *kube.Allowance) (*apply.Engine, *observe.Pool) {
-		pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess(registry), NeedsBody: registry.NeedsBody, Allowance: allowance})
+		pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess(registry), NeedsBody: registry.NeedsBody, Rules: rules(registry), Allowance: allowance})
 		return apply.New(clients, pool, apply.Settings{}), pool
+	}
+}
+
+// rules tells the pool, which knows no package beside it, of interpreters that come, change and go.
+func rules(registry *interpret.Registry) func(func(func(schema.GroupVersionKind) bool)) (stop func()) {
+	return func(changed func(func(schema.GroupVersionKind) bool)) (stop func()) {
+		return registry.Watch(func(ofKind interpret.Changed) { changed(ofKind) })
 	}
 }
 

@@ -14,8 +14,6 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
-
-	"github.com/slipway-dev/slipway/internal/delivery/sources"
 )
 
 // installed tells early, and with what to do, that the cluster does not know the kinds without which the agent has nothing to do.
@@ -50,36 +48,45 @@ func knows(mapper apimeta.RESTMapper, gvk schema.GroupVersionKind) (bool, error)
 	return true, nil
 }
 
-// kinds serves the kinds of sources that the cluster knows, and each of the others as soon as it does: an older installation lacks some.
+// served is a kind that the agent serves as soon as the cluster knows it: an older installation lacks some.
+type served struct {
+	gvk schema.GroupVersionKind
+	// begin begins to reconcile and to watch the kind.
+	begin func(context.Context) error
+	// came is told of a kind that came later than the agent, so that what waited for it goes on. Nil: nothing does.
+	came func(context.Context)
+}
+
+// kinds serves the kinds that the cluster knows, and each of the others as soon as it does.
 type kinds struct {
 	mapper apimeta.RESTMapper
 	log    logr.Logger
-	// serve begins to reconcile and to watch a kind.
-	serve func(sources.Kind) error
-	// began is told of a kind that came later, so that what waited for it goes on.
-	began func(ctx context.Context, kind string)
 
 	mu      sync.Mutex
-	lacking []sources.Kind
+	lacking []served
+	groups  map[string]bool
 	again   chan struct{} // holds one, when something changed
 }
 
 // offer serves what the cluster knows of all.
-func (k *kinds) offer(all ...sources.Kind) error {
-	k.lacking, k.again = all, make(chan struct{}, 1)
-	if _, err := k.serveKnown(); err != nil {
+func (k *kinds) offer(ctx context.Context, all ...served) error {
+	k.lacking, k.groups, k.again = all, map[string]bool{}, make(chan struct{}, 1)
+	for _, kind := range all {
+		k.groups[kind.gvk.Group] = true
+	}
+	if _, err := k.serveKnown(ctx); err != nil {
 		return err
 	}
 	for _, kind := range k.lacking {
 		k.log.Info(fmt.Sprintf("This cluster does not know the kind %s: it is not served. Install its custom resource definition with `slipway install`; "+
-			"it is served as soon as it is there", kind.Name()))
+			"it is served as soon as it is there", kind.gvk.Kind))
 	}
 	return nil
 }
 
 // changed notes that a definition came, changed or went; any may have where it has no name. It does not block.
 func (k *kinds) changed(name string) {
-	if name != "" && !strings.HasSuffix(name, "."+sourcev1.GroupVersion.Group) {
+	if _, group, _ := strings.Cut(name, "."); name != "" && !k.groups[group] {
 		return
 	}
 	select {
@@ -111,26 +118,28 @@ func (k *kinds) run(ctx context.Context) error {
 		if later = nil; pauses.Steps > 0 {
 			later = time.After(pauses.Step())
 		}
-		came, err := k.serveKnown()
+		came, err := k.serveKnown(ctx)
 		if err != nil { // the next change of a definition tries again
-			k.log.Error(err, "Serve a kind of sources that came later")
+			k.log.Error(err, "Serve a kind that came later")
 		}
 		for _, kind := range came {
-			k.log.Info("This cluster knows the kind " + kind.Name() + " now: it is served from now on")
-			k.began(ctx, kind.Name())
+			k.log.Info("This cluster knows the kind " + kind.gvk.Kind + " now: it is served from now on")
+			if kind.came != nil {
+				kind.came(ctx)
+			}
 		}
 	}
 }
 
 // serveKnown begins with those that the cluster knows by now, and returns them.
-func (k *kinds) serveKnown() (came []sources.Kind, err error) {
+func (k *kinds) serveKnown(ctx context.Context) (came []served, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var lacking []sources.Kind
+	var lacking []served
 	for i, kind := range k.lacking {
-		known, err := knows(k.mapper, sourcev1.GroupVersion.WithKind(kind.Name()))
+		known, err := knows(k.mapper, kind.gvk)
 		if err == nil && known {
-			err = k.serve(kind)
+			err = kind.begin(ctx)
 		}
 		switch {
 		case err != nil:

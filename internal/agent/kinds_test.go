@@ -12,6 +12,8 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/go-logr/logr/funcr"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -36,6 +38,29 @@ func install(t *testing.T, cfg *rest.Config, files ...string) {
 	}
 	if _, err := envtest.InstallCRDs(cfg, envtest.CRDInstallOptions{Paths: files}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// uninstall makes the API server forget the kinds, whichever test has made it know them.
+func uninstall(t *testing.T, cfg *rest.Config, files ...string) {
+	t.Helper()
+	for i := range files {
+		files[i] = "../../config/crd/bases/" + files[i]
+	}
+	opts := envtest.CRDInstallOptions{Paths: files}
+	if err := envtest.ReadCRDFiles(&opts); err != nil {
+		t.Fatal(err)
+	}
+	scheme := runtime.NewScheme()
+	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(cfg, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, crd := range opts.CRDs {
+		await(t, func() bool { return apierrors.IsNotFound(c.Delete(t.Context(), crd)) }, func() string { return crd.Name + " is still there" })
 	}
 }
 
@@ -70,6 +95,7 @@ func (w *words) have(parts ...string) bool {
 // served at once.
 func TestKindsThatComeLater(t *testing.T) {
 	env := labtest.ControlPlane(t)
+	uninstall(t, env.Config, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml", "source.toolkit.fluxcd.io_externalartifacts.yaml")
 	said := &words{}
 	log := funcr.New(said.say, funcr.Options{})
 	ctrl.SetLogger(log)

@@ -216,6 +216,25 @@ func (p *Pool) launch(k key, from lister) *watcher {
 	return w
 }
 
+// judgeAnew has the watchers of kinds read their places anew, whole or without bodies as is needed now. What changes is told as ever; until
+// it is read, what was known stays known.
+func (p *Pool) judgeAnew(ofKind func(schema.GroupVersionKind) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, w := range p.watchers {
+		if !ofKind(k.gvk) {
+			continue
+		}
+		m, err := p.clients.Mapping(k.gvk.GroupKind(), k.gvk.Version)
+		if err != nil {
+			continue // the kind isn't served: there is nothing to judge
+		}
+		if from, err := p.listerFor(k, m); err == nil {
+			w.anew(from)
+		}
+	}
+}
+
 // keep makes a holder let go of all watchers but those of keys, and stops those that nobody holds any more.
 func (p *Pool) keep(h holder, keys map[key]*meta.RESTMapping) {
 	p.mu.Lock()

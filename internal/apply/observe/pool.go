@@ -26,6 +26,9 @@ type Options struct {
 	Assess func(*unstructured.Unstructured) Verdict
 	// NeedsBody tells which kinds must be watched whole. Nil: all.
 	NeedsBody func(schema.GroupVersionKind) bool
+	// Rules has a function called whenever Assess or NeedsBody may say something else of kinds than before; stop ends that. Objects of these
+	// kinds are read and judged anew. Nil: they never do.
+	Rules func(changed func(ofKind func(schema.GroupVersionKind) bool)) (stop func())
 	// SyncTimeout is how long Ensure waits for the first list of a kind. Default: 10 s.
 	SyncTimeout time.Duration
 	// FirstBackoff and MaxBackoff are the shortest and the longest pause before a watch that failed is tried again.
@@ -53,6 +56,7 @@ type Pool struct {
 	versions map[schema.GroupKind][]string
 	holders  map[holder]map[key]struct{}
 	held     map[key]int
+	unruled  func()                                // ends Options.Rules
 	narrow   map[schema.GroupVersionKind]time.Time // watching it in all namespaces was refused then
 	subs     []func(Event)
 }
@@ -90,15 +94,22 @@ func New(clients *kube.Clients, opts Options) *Pool {
 		opts.MaxBackoff = time.Minute
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Pool{
+	p := &Pool{
 		clients: clients, opts: opts, ctx: ctx, cancel: cancel,
 		watchers: map[key]*watcher{}, at: map[place][]*watcher{}, versions: map[schema.GroupKind][]string{},
 		holders: map[holder]map[key]struct{}{}, held: map[key]int{}, narrow: map[schema.GroupVersionKind]time.Time{},
 	}
+	if opts.Rules != nil {
+		p.unruled = opts.Rules(p.judgeAnew)
+	}
+	return p
 }
 
 // Close ends all watches and waits until they have ended.
 func (p *Pool) Close() {
+	if p.unruled != nil {
+		p.unruled()
+	}
 	p.cancel()
 	p.wg.Wait()
 }

@@ -31,6 +31,8 @@ type world struct {
 	t    *testing.T
 	env  *labtest.Env
 	line *line
+	// config leads over the line.
+	config *rest.Config
 	// admin goes past the line.
 	admin *kube.Clients
 	pool  *observe.Pool
@@ -48,6 +50,7 @@ func newWorld(t *testing.T, as func(*labtest.Env) *rest.Config) *world {
 		cfg = as(env)
 	}
 	cfg.Wrap(w.line.wrap)
+	w.config = cfg
 	w.admin = clients(t, env.Config)
 	w.pool = observe.New(clients(t, cfg), observe.Options{
 		Assess:       assess,

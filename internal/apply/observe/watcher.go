@@ -56,7 +56,6 @@ type lister interface {
 // has forgotten where the watch was.
 type watcher struct {
 	key     key
-	from    lister
 	label   string // of the owner's name
 	inspect func(metav1.Object) State
 	assess  func(*unstructured.Unstructured) Verdict
@@ -67,10 +66,13 @@ type watcher struct {
 	// kick makes a watcher that waits after a failure try at once.
 	kick chan struct{}
 
-	mu      sync.RWMutex
-	objects map[types.NamespacedName]State
-	texts   map[string]string
-	kept    kept
+	mu sync.RWMutex
+	// from is what reads the place; interrupt ends the reading that is under way.
+	from      lister
+	interrupt context.CancelFunc
+	objects   map[types.NamespacedName]State
+	texts     map[string]string
+	kept      kept
 	// upTo is the newest resource version that was seen.
 	upTo string
 	// err is why the place is not watched at the moment.
@@ -99,29 +101,53 @@ func (w *watcher) run(ctx context.Context) {
 	}()
 	failures := 0
 	for ctx.Err() == nil {
-		rv, err := w.list(ctx)
+		turn, from := w.turn(ctx)
+		rv, err := w.list(turn, from)
 		if err == nil {
 			failures = 0
 			w.settle(nil)
-			err = w.follow(ctx, rv)
+			err = w.follow(turn, from, rv)
 		}
-		if err == nil || ctx.Err() != nil {
+		if err == nil || turn.Err() != nil {
 			continue
 		}
 		w.settle(err)
-		w.pause(ctx, failures)
+		w.pause(turn, failures)
 		failures++
+	}
+}
+
+// turn begins a reading of the place: a list and the watches after it. It ends with the context, or when the place is to be read anew.
+func (w *watcher) turn(ctx context.Context) (context.Context, lister) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.interrupt != nil {
+		w.interrupt() // the former one has ended
+	}
+	ctx, w.interrupt = context.WithCancel(ctx)
+	return ctx, w.from
+}
+
+// anew has the place read from the beginning, by another reader.
+func (w *watcher) anew(from lister) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.from = from
+	if w.interrupt != nil {
+		w.interrupt()
 	}
 }
 
 // follow watches from a resource version on, over as many requests as that takes. It returns nil when a new list is needed, an error
 // when the place can't be watched any more. Where the API server only isn't there at the moment, it goes on from where it was.
-func (w *watcher) follow(ctx context.Context, rv string) error {
+func (w *watcher) follow(ctx context.Context, from lister, rv string) error {
 	failures := 0
 	for ctx.Err() == nil {
 		began := time.Now()
-		next, err := w.once(ctx, rv)
+		next, err := w.once(ctx, from, rv)
 		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // whatever the request says of its end
 		case expired(err):
 			return nil
 		case tooLarge(err):
@@ -143,11 +169,11 @@ func (w *watcher) follow(ctx context.Context, rv string) error {
 }
 
 // once makes one watch request and takes its events until it ends. It returns the newest resource version it saw.
-func (w *watcher) once(ctx context.Context, rv string) (string, error) {
+func (w *watcher) once(ctx context.Context, from lister, rv string) (string, error) {
 	seconds := int64((watchFor + rand.N(watchFor)).Seconds()) //nolint:gosec // spreads load, hides nothing
 	opts := w.options()
 	opts.ResourceVersion, opts.AllowWatchBookmarks, opts.TimeoutSeconds = rv, true, &seconds
-	stream, err := w.from.watch(ctx, opts)
+	stream, err := from.watch(ctx, opts)
 	if err != nil {
 		return rv, fmt.Errorf("watch: %w", err)
 	}
@@ -207,7 +233,7 @@ func (w *watcher) take(e watch.Event) (string, error) {
 }
 
 // list replaces what is known by what is there, and tells of the differences if somebody may have relied on what was known.
-func (w *watcher) list(ctx context.Context) (_ string, err error) {
+func (w *watcher) list(ctx context.Context, from lister) (_ string, err error) {
 	found, taken := map[types.NamespacedName]State{}, kept{allowance: w.kept.allowance}
 	defer func() {
 		if err != nil {
@@ -217,7 +243,7 @@ func (w *watcher) list(ctx context.Context) (_ string, err error) {
 	opts := w.options()
 	opts.Limit = pageSize
 	for {
-		page, err := w.from.list(ctx, opts)
+		page, err := from.list(ctx, opts)
 		if tooLarge(err) && opts.Limit > 1 {
 			opts.Limit /= 2
 			continue

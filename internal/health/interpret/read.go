@@ -55,3 +55,14 @@ func Read(content []byte) (name string, d Definition, err error) {
 	}
 	return name, whole.Spec, nil
 }
+
+// FromSpec reads the spec of an Interpreter of the cluster from JSON, as strictly as Read does: half of what is taught may mean something else
+// than all of it.
+func FromSpec(spec []byte) (Definition, error) {
+	var d Definition
+	problems, err := kjson.UnmarshalStrict(spec, &d)
+	if err := errors.Join(append(problems, err)...); err != nil {
+		return Definition{}, err
+	}
+	return d, nil
+}

@@ -24,7 +24,13 @@ type Registry struct {
 	named    map[string]*entry // those that were set, by name
 	ready    []*entry          // those that come with Slipway
 	table    atomic.Pointer[table]
+
+	watchers map[int]func(Changed)
+	watched  int // counts them
 }
+
+// Changed tells of a kind whether another interpreter speaks for it than before, or the same in another wording.
+type Changed func(schema.GroupVersionKind) bool
 
 // entry is an interpreter with its name.
 type entry struct {
@@ -56,21 +62,76 @@ func NewRegistry(readyMade ...ReadyMade) *Registry {
 
 // Set makes the registry use an interpreter under a name, in the place of the one that had the name before.
 func (r *Registry) Set(name string, i *Interpreter) {
-	r.changing.Lock()
-	defer r.changing.Unlock()
-	if r.named == nil {
-		r.named = map[string]*entry{}
-	}
-	r.named[name] = &entry{name: name, target: i.target, rank: i.priority, judges: i.Judges, get: func() *Interpreter { return i }}
-	r.rebuild()
+	r.change(func(named map[string]*entry) bool {
+		named[name] = &entry{name: name, target: i.target, rank: i.priority, judges: i.Judges, get: func() *Interpreter { return i }}
+		return true
+	})
 }
 
 // Delete makes the registry forget the interpreter of that name.
 func (r *Registry) Delete(name string) {
+	r.change(func(named map[string]*entry) bool {
+		_, there := named[name]
+		delete(named, name)
+		return there
+	})
+}
+
+// Watch has fn called after every change, until stop is called. It is called by whoever makes the change: it must not block, nor change the
+// registry.
+func (r *Registry) Watch(fn func(Changed)) (stop func()) {
 	r.changing.Lock()
 	defer r.changing.Unlock()
-	delete(r.named, name)
+	if r.watchers == nil {
+		r.watchers = map[int]func(Changed){}
+	}
+	r.watched++
+	n := r.watched
+	r.watchers[n] = fn
+	return func() {
+		r.changing.Lock()
+		defer r.changing.Unlock()
+		delete(r.watchers, n)
+	}
+}
+
+// change makes a change, if it is one, and tells who watches.
+func (r *Registry) change(do func(named map[string]*entry) bool) {
+	r.changing.Lock()
+	if r.named == nil {
+		r.named = map[string]*entry{}
+	}
+	old := r.table.Load()
+	if !do(r.named) {
+		r.changing.Unlock()
+		return
+	}
 	r.rebuild()
+	now, told := r.table.Load(), slices.Collect(maps.Values(r.watchers))
+	r.changing.Unlock()
+	for _, fn := range told {
+		fn(func(gvk schema.GroupVersionKind) bool { return old.find(gvk) != now.find(gvk) })
+	}
+}
+
+// Rival returns the interpreter that speaks in the place of one that was set, for all of the kinds and versions that it is for. False: it
+// speaks, at least for some.
+func (r *Registry) Rival(name string) (rival string, ok bool) {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	e := r.named[name]
+	if e == nil {
+		return "", false
+	}
+	for _, other := range slices.SortedFunc(maps.Values(r.named), better) {
+		if other == e {
+			return "", false // those that follow are asked after it
+		}
+		if other.target.includes(e.target) {
+			return other.name, true
+		}
+	}
+	return "", false
 }
 
 // rebuild makes the table anew; the caller holds the lock.
@@ -102,7 +163,10 @@ func (r *Registry) find(gvk schema.GroupVersionKind) *entry {
 	if r == nil {
 		return nil
 	}
-	t := r.table.Load()
+	return r.table.Load().find(gvk)
+}
+
+func (t *table) find(gvk schema.GroupVersionKind) *entry {
 	if t == nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package interpret
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -213,4 +214,70 @@ func BenchmarkAssess(b *testing.B) {
 			r.Assess(interpreted)
 		}
 	})
+}
+
+// Who watches the registry is told of the kinds that are judged by somebody else now, and of no others.
+func TestRegistryTellsWhatChanged(t *testing.T) {
+	r := NewRegistry()
+	var changed []bool
+	other := schema.GroupVersionKind{Group: "example.org", Version: "v1", Kind: "Ship"}
+	stop := r.Watch(func(c Changed) { changed = []bool{c(boatV1), c(other)} })
+	steps := []struct {
+		reason string
+		do     func()
+		want   []bool // nil: nothing is told
+	}{
+		{"the first for the kind", func() { r.Set("a", says(t, "A", boat, 100)) }, []bool{true, false}},
+		{"one with a lower priority is not asked", func() { r.Set("b", says(t, "B", boat, 50)) }, []bool{false, false}},
+		{"the same name in another wording", func() { r.Set("a", says(t, "Anew", boat, 100)) }, []bool{true, false}},
+		{"what is not asked goes", func() { r.Delete("b") }, []bool{false, false}},
+		{"what is not there goes", func() { r.Delete("c") }, nil},
+		{"another version of the kind", func() {
+			r.Set("v2", says(t, "V2", Target{Group: "example.org", Kind: "Boat", Versions: []string{"v2"}}, 200))
+		}, []bool{false, false}},
+		{"the last one goes", func() { r.Delete("a") }, []bool{true, false}},
+		{"nobody watches any more", func() { stop(); r.Set("a", says(t, "A", boat, 100)) }, nil},
+	}
+	for _, s := range steps {
+		changed = nil
+		if s.do(); !slices.Equal(changed, s.want) {
+			t.Errorf("%s: told %v, want %v", s.reason, changed, s.want)
+		}
+	}
+}
+
+func TestRegistryNamesTheRival(t *testing.T) {
+	versions := func(v ...string) Target { return Target{Group: "example.org", Kind: "Boat", Versions: v} }
+	cases := map[string]struct {
+		reason string
+		rival  Target
+		prio   int32
+		want   bool
+	}{
+		"Higher":      {"the same kind with a higher priority", boat, 200, true},
+		"Equal":       {"of equal ones the name decides", boat, 100, true},
+		"Lower":       {"a lower priority", boat, 50, false},
+		"OneVersion":  {"for one version only: the rest is still asked", versions("v1"), 200, false},
+		"OtherKind":   {"another kind", Target{Group: "example.org", Kind: "Ship"}, 200, false},
+		"WholeGroup":  {"all kinds of the group", Target{Group: "example.org", Kind: "*"}, 200, true},
+		"WholeDomain": {"all groups that end so", Target{Group: "*.org", Kind: "Boat"}, 200, true},
+		"OtherDomain": {"other groups", Target{Group: "*.com", Kind: "Boat"}, 200, false},
+	}
+	for name, tc := range cases {
+		r := NewRegistry()
+		r.Set("mine", says(t, "Mine", boat, 100))
+		r.Set("his", says(t, "His", tc.rival, tc.prio))
+		if got, ok := r.Rival("mine"); ok != tc.want || ok && got != "his" {
+			t.Errorf("%s: %s: got %q, %t", name, tc.reason, got, ok)
+		}
+	}
+	r := NewRegistry()
+	r.Set("mine", says(t, "Mine", versions("v1"), 100))
+	r.Set("his", says(t, "His", versions("v1", "v2"), 200))
+	if got, ok := r.Rival("mine"); !ok || got != "his" {
+		t.Errorf("all versions that it is for: got %q, %t", got, ok)
+	}
+	if _, ok := r.Rival("nobody"); ok {
+		t.Error("who was never set has no rival")
+	}
 }

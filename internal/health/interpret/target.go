@@ -23,6 +23,20 @@ func (t Target) coversKind(gk schema.GroupKind) bool {
 	return t.Group == gk.Group
 }
 
+// includes says whether the target covers all that another one covers.
+func (t Target) includes(other Target) bool {
+	if t.Kind != "*" && t.Kind != other.Kind {
+		return false
+	}
+	if domain, many := strings.CutPrefix(t.Group, "*"); many && !strings.HasSuffix(other.Group, domain) || !many && t.Group != other.Group {
+		return false
+	}
+	if len(t.Versions) == 0 {
+		return true
+	}
+	return len(other.Versions) > 0 && !slices.ContainsFunc(other.Versions, func(v string) bool { return !slices.Contains(t.Versions, v) })
+}
+
 // single says whether the target is one kind by its name.
 func (t Target) single() bool { return t.Kind != "*" && !strings.HasPrefix(t.Group, "*.") }
 
