@@ -220,6 +220,16 @@ func TestAttacks(t *testing.T) {
 			reason: "what the package defines it may open to people", grant: `{clusterRules: [{apiGroups: [sea.example], resources: ["*"], verbs: ["*"]}], clusterObjects: [{group: apiextensions.k8s.io, kind: CustomResourceDefinition, names: ["*.sea.example"]}]}`,
 			objects: join(boat, "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r, labels: {rbac.authorization.k8s.io/aggregate-to-view: \"true\"}}\nrules: [{apiGroups: [sea.example], resources: [boats], verbs: [get]}]"),
 		},
+		"OneKindOfAGroup": {
+			reason: "to define one kind of a group makes no other of it the package's", grant: `{clusterRules: [{apiGroups: [sea.example], resources: ["*"], verbs: ["*"]}], clusterObjects: [{group: apiextensions.k8s.io, kind: CustomResourceDefinition, names: ["*.sea.example"]}]}`,
+			objects: join(boat, "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r, labels: {rbac.authorization.k8s.io/aggregate-to-view: \"true\"}}\nrules: [{apiGroups: [sea.example], resources: [boats, ports], verbs: [get]}]"),
+			want:    []string{"ClusterRole/r adds its rules to ClusterRole/view"},
+		},
+		"ForgedDefault": {
+			reason: "nobody makes a role of Kubernetes by a label", grant: readPods + "}",
+			objects: "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r, labels: {kubernetes.io/bootstrapping: rbac-defaults}}\nrules: []",
+			want:    []string{"says by the label kubernetes.io/bootstrapping"},
+		},
 		"Escalate": {
 			reason: "* doesn't stand for escalate", grant: `{clusterRules: [{apiGroups: [rbac.authorization.k8s.io], resources: ["*"], verbs: ["*"]}]}`,
 			objects: clusterRole("r", `[{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], verbs: ["*"]}]`),
@@ -351,6 +361,11 @@ func TestAttacks(t *testing.T) {
 			reason: "a namespace that allows more than the grant lets the controller make what the package may not", namespace: "mine",
 			objects: "apiVersion: v1\nkind: Namespace\nmetadata: {name: mine, labels: {pod-security.kubernetes.io/enforce: privileged}}",
 			want:    []string{"Namespace/mine lets pods be privileged"},
+		},
+		"NamespaceOfOldRules": {
+			reason: "older rules are fewer", namespace: "mine",
+			objects: "apiVersion: v1\nkind: Namespace\nmetadata: {name: mine, labels: {pod-security.kubernetes.io/enforce: baseline, pod-security.kubernetes.io/enforce-version: v1.0}}",
+			want:    []string{"Namespace/mine holds pods to the rules of an older Kubernetes"},
 		},
 		"OtherNamespaceObject": {
 			reason: "only the module's own namespace comes with it", objects: "apiVersion: v1\nkind: Namespace\nmetadata: {name: kube-public, labels: {}}",

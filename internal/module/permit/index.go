@@ -31,7 +31,7 @@ type pack struct {
 	brought      map[account]bool // service accounts of the package
 	used         map[account]string
 	own          map[schema.GroupKind]bool // kinds that the package defines; the value says whether they have a namespace
-	ownGroups    map[string]bool
+	ownResources map[schema.GroupResource]bool
 
 	claimed  []claim
 	standing []binding // of the cluster
@@ -70,7 +70,7 @@ func (p *pack) find(object, message string) {
 func (p *pack) index() {
 	p.clusterRoles, p.namedRoles = map[string]*rbacv1.ClusterRole{}, map[account]*rbacv1.Role{}
 	p.brought, p.used = map[account]bool{}, map[account]string{}
-	p.own, p.ownGroups = map[schema.GroupKind]bool{}, map[string]bool{}
+	p.own, p.ownResources = map[schema.GroupKind]bool{}, map[schema.GroupResource]bool{}
 	p.standing = p.bindingsOf()
 	for _, o := range p.Objects {
 		switch gk := o.GroupVersionKind().GroupKind(); {
@@ -101,7 +101,7 @@ func (p *pack) indexKind(o *unstructured.Unstructured) {
 		return // the API server refuses it
 	}
 	p.own[schema.GroupKind{Group: group, Kind: kind}] = scope == "Namespaced"
-	p.ownGroups[group] = true
+	p.ownResources[schema.ParseGroupResource(o.GetName())] = true
 }
 
 func (p *pack) indexRole(o *unstructured.Unstructured) {

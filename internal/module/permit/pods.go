@@ -112,11 +112,14 @@ func (p *pack) namespace(o *unstructured.Unstructured) {
 			p.grant(), "", name))
 	}
 	labels := o.GetLabels()
-	if labels[api.EnforceLevelLabel] == "" {
+	if labels[api.EnforceLevelLabel] == "" && labels[api.EnforceVersionLabel] == "" {
 		return
 	}
 	asked, errs := api.PolicyToEvaluate(labels, api.Policy{})
-	if level := p.level(); len(errs) > 0 || slices.Contains(laxer(level), asked.Enforce.Level) {
+	if version := labels[api.EnforceVersionLabel]; version != "" && version != api.VersionLatest {
+		p.find(subject(o), fmt.Sprintf("holds pods to the rules of an older Kubernetes, which had fewer (label %s): leave the label out", api.EnforceVersionLabel))
+	}
+	if level := p.level(); len(errs) > 0 || labels[api.EnforceLevelLabel] != "" && slices.Contains(laxer(level), asked.Enforce.Level) {
 		p.find(subject(o), fmt.Sprintf("lets pods be %s (label %s), and %s allows %s: leave the label out", labels[api.EnforceLevelLabel], api.EnforceLevelLabel, p.grant(), level))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-dev/slipway/internal/kube"
 )
@@ -27,6 +28,9 @@ func (p *pack) roles() {
 		if strings.HasPrefix(r.Name, "system:") || p.isDefault(r.Name) {
 			p.find(object, "is a role of Kubernetes itself, which the package would change for everybody: ask its author for a name of its own")
 			continue
+		}
+		if _, forged := r.Labels[bootstrapLabel]; forged {
+			p.find(object, "says by the label "+bootstrapLabel+" that it is a role of Kubernetes itself: leave the label out")
 		}
 		if r.AggregationRule != nil {
 			p.claim(object, "", []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}},
@@ -88,10 +92,16 @@ func (p *pack) joins(r *rbacv1.ClusterRole) string {
 	return ""
 }
 
-// aboutOwn holds rules that others get to being about kinds that the package defines itself.
+// aboutOwn holds rules that others get to being about kinds that the package defines itself. To define one kind in the group of somebody
+// else makes no other kind of it the package's.
 func (p *pack) aboutOwn(object string, rules []rbacv1.PolicyRule, what string) {
 	foreign := slices.DeleteFunc(slices.Clone(rules), func(r rbacv1.PolicyRule) bool {
-		return len(r.NonResourceURLs) == 0 && all(r.APIGroups, func(g string) bool { return p.ownGroups[g] })
+		return len(r.NonResourceURLs) == 0 && all(r.APIGroups, func(g string) bool {
+			return all(r.Resources, func(name string) bool {
+				resource, _, _ := strings.Cut(name, "/")
+				return p.ownResources[schema.GroupResource{Group: g, Resource: resource}]
+			})
+		})
 	})
 	if len(foreign) > 0 {
 		p.find(object, fmt.Sprintf("%s; they may only be about kinds that the package defines: leave these out: %s", what, list(Compact(foreign))))

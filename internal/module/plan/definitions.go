@@ -24,6 +24,8 @@ const (
 	// page and maxLive bound how many objects of a kind are looked at to find who uses a version.
 	page    = 500
 	maxLive = 10_000
+	// maxFindings is how many findings are told of one definition.
+	maxFindings = 200
 )
 
 // learn reads the definitions of the cluster, if the package has any, or had.
@@ -108,7 +110,7 @@ func (d *draft) compare(ctx context.Context, name string, next *apiextensionsv1.
 		if d.plan.Definitions == nil {
 			d.plan.Definitions = map[string][]crd.Finding{}
 		}
-		d.plan.Definitions[name] = report.Findings
+		d.plan.Definitions[name] = report.Findings[:min(len(report.Findings), maxFindings)] // the gravest come first
 	}
 	if next == nil && count == 0 {
 		return nil // nothing goes with it

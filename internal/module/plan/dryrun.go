@@ -21,6 +21,9 @@ func dryRun(ctx context.Context, d *draft) error {
 			return err
 		}
 	}
+	if err := d.elsewhere(ctx); err != nil {
+		return err
+	}
 	if d.gone, err = d.engine.PlanPrune(ctx, d.obsolete(), d.options()); err != nil {
 		if err := d.refused(ctx, err); err != nil {
 			return err
@@ -136,7 +139,10 @@ func (d *draft) changes() {
 		default:
 			change.Action = Update
 			d.plan.Counts.Update++
-			change.Fields = fields(c.Live, c.Next)
+			if d.told < maxAllFields {
+				change.Fields = fields(c.Live, c.Next)
+				d.told += len(change.Fields)
+			}
 		}
 		d.plan.Changes = append(d.plan.Changes, change)
 	}

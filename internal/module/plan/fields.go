@@ -14,6 +14,8 @@ import (
 const (
 	// maxFields is how many fields are named of one object.
 	maxFields = 50
+	// maxAllFields is how many are named of all objects, about.
+	maxAllFields = 2000
 	// maxValue is how long a value is shown, in characters.
 	maxValue = 120
 )

@@ -127,3 +127,36 @@ func TestWhoPlansWithFewRights(t *testing.T) {
 		}
 	}
 }
+
+// TestRightsThatADryRunDoesNotShow: whoever may write all of it, and delete nothing, can go there and not come back.
+func TestRightsThatADryRunDoesNotShow(t *testing.T) {
+	w := newWorld(t)
+	w.grant("{namespaces: [" + w.env.Namespace + "]}")
+	m := w.module(func(s *v1alpha1.ModuleSpec) { s.Namespace = w.env.Namespace })
+	w.put("1.0.0", docs(settings, strings.Replace(settings, "name: settings", "name: more", 1)))
+	w.install(m, w.plan(m))
+	for _, o := range w.objects(`apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: NAME-most}
+rules:
+- {apiGroups: ["", apps, rbac.authorization.k8s.io, slipway.dev, admissionregistration.k8s.io, apiextensions.k8s.io], resources: ["*"], verbs: [get, list, watch]}
+- {apiGroups: ["", apps], resources: ["*"], verbs: [create, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NAME-most}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NAME-most}
+subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: NAME}]`) {
+		if err := w.client.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = w.env.Client(t, nil).Delete(context.Background(), o) })
+	}
+	w.settle(rest.CopyConfig(w.env.User(w.name)))
+	w.put("1.1.0", docs(settings, "apiVersion: v1\nkind: Service\nmetadata: {name: new}\nspec: {ports: [{port: 80}]}"))
+	p := w.plan(m)
+	wantProblems(t, p, "what is deleted at the commit", "Permissions ConfigMap/"+w.env.Namespace+"/more: whoever carries the plan out may not delete configmaps")
+	if p.Reversible || len(p.Irreversible) != 1 || !strings.Contains(p.Irreversible[0], "must be allowed to delete services in namespace "+w.env.Namespace) {
+		t.Errorf("reversible %t, %v: want no way back", p.Reversible, p.Irreversible)
+	}
+}

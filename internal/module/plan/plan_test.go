@@ -192,6 +192,19 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// TestDryRunOfAFirstInstallation: what isn't valid is found also where the namespace is still to come.
+func TestDryRunOfAFirstInstallation(t *testing.T) {
+	w := newWorld(t)
+	m := w.module()
+	w.put("1.0.0", docs(settings, strings.Replace(deployment, "containers: [", "containres: [", 1)+"\n---\n"+account,
+		"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: hunter2-is-no-base64}"))
+	p := w.plan(m)
+	wantProblems(t, p, "a field that nobody knows, and a Secret that isn't one", "DryRun Deployment/"+w.name+"/runner: is not valid", "DryRun Secret/"+w.name+"/s: is not valid")
+	if got := problems(p); strings.Contains(got, "hunter2") || strings.Contains(got, "slipway-try") || strings.Contains(got, agentNamespace) {
+		t.Errorf("the problems tell what they shouldn't:\n%s", got)
+	}
+}
+
 func TestOwners(t *testing.T) {
 	w := newWorld(t)
 	w.grant("{namespaces: [" + w.env.Namespace + "]}")

@@ -103,7 +103,7 @@ func (p *Planner) Plan(ctx context.Context, m *v1alpha1.Module) (*Plan, error) {
 			return nil, &Unavailable{Err: err}
 		}
 	}
-	d.plan.Problems = sorted(d.plan.Problems)
+	d.plan.Problems = bounded(sorted(d.plan.Problems))
 	return d.plan, nil
 }
 
@@ -132,6 +132,8 @@ type draft struct {
 	// theirs are objects in the cluster that belong to somebody else.
 	theirs map[kube.Ref]owner
 	roles  permit.Live
+	// told is how many fields are told of already.
+	told int
 	// kindless is why the cluster could not be asked about a kind.
 	kindless error
 	// others are the other modules, nil as long as nobody has asked.
@@ -176,6 +178,18 @@ func sorted(problems []v1alpha1.PlanProblem) []v1alpha1.PlanProblem {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.Check), slices.Index(order, b.Check)), cmp.Compare(a.Object, b.Object), cmp.Compare(a.Message, b.Message))
 	})
 	return slices.Compact(problems)
+}
+
+// maxProblems is how many problems a plan tells. Who has more of them has one that explains the others.
+const maxProblems = 200
+
+func bounded(problems []v1alpha1.PlanProblem) []v1alpha1.PlanProblem {
+	if len(problems) <= maxProblems {
+		return problems
+	}
+	last := problems[maxProblems-1]
+	last.Object, last.Message = "", fmt.Sprintf("and %d problems more, which are told when these are solved", len(problems)-maxProblems+1)
+	return append(problems[:maxProblems-1:maxProblems-1], last)
 }
 
 // Owner is in whose name the objects of a module are applied.

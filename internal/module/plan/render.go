@@ -134,8 +134,20 @@ func (d *draft) namespace(ctx context.Context) error {
 	default:
 		d.own = live.Labels[v1alpha1.GroupVersion.Group+"/name"] == d.module.Name || d.known[ref]
 	}
-	given := slices.ContainsFunc(d.objects, func(o *unstructured.Unstructured) bool { return kube.RefOf(o).Unversioned() == ref })
-	if !d.own || given {
+	if !d.own {
+		return nil
+	}
+	for _, o := range d.objects {
+		if kube.RefOf(o).Unversioned() != ref {
+			continue
+		}
+		if labels := o.GetLabels(); labels[api.EnforceLevelLabel] == "" {
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			labels[api.EnforceLevelLabel] = permit.Level(d.grant)
+			o.SetLabels(labels)
+		}
 		return nil
 	}
 	ns := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}}}

@@ -35,6 +35,10 @@ func history(ctx context.Context, d *draft) error {
 		if apierrors.IsNotFound(err) && i > 0 {
 			continue // the attempt had not begun
 		}
+		if apierrors.IsNotFound(err) || errors.Is(err, revision.ErrLost) || errors.Is(err, revision.ErrCorrupt) {
+			d.irreversible("what revision %s was can't be read any more: %s", name, err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("read what is installed: %w", err)
 		}
