@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -14,7 +15,6 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -61,7 +61,7 @@ Then apply those of the new version first, with its 'slipway install'.`,
 	completeWords(cmd, "mode", string(v1alpha1.AgentUpgradeSlots), string(v1alpha1.AgentUpgradeRecreate), string(v1alpha1.AgentUpgradeAdvise))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.Image, opts.Mode = args[0], v1alpha1.AgentUpgradeMode(mode)
-		s, err := app.selfUpgrade("")
+		s, err := app.selfUpgrade("", logr.Discard())
 		if err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ It is for the day on which nothing else helps. An upgrade that fails is taken ba
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()
-		s, err := app.selfUpgrade("")
+		s, err := app.selfUpgrade("", logr.Discard())
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ It is for the day on which nothing else helps. An upgrade that fails is taken ba
 		if err != nil {
 			return err
 		}
-		if s, err = app.selfUpgrade(u.Spec.From.Slot); err != nil {
+		if s, err = app.selfUpgrade(u.Spec.From.Slot, logr.Discard()); err != nil {
 			return err
 		}
 		app.waitf("taking back %s: from %s in slot %s to %s in slot %s", u.Name, u.Spec.To.Version, u.Spec.To.Slot, u.Spec.From.Version, u.Spec.From.Slot)
@@ -172,12 +172,11 @@ starts it as a pod of the old image; it delivers nothing.`,
 		if err != nil {
 			return err
 		}
-		ctrl.SetLogger(log)
 		place, err := parseSlot(slot)
 		if err != nil {
 			return err
 		}
-		s, err := app.selfUpgrade(place)
+		s, err := app.selfUpgrade(place, log)
 		if err != nil {
 			return err
 		}
@@ -193,15 +192,15 @@ type selfUpgrader struct {
 }
 
 // selfUpgrade prepares to act as a slot, with the rights of the kubeconfig.
-func (a *App) selfUpgrade(slot v1alpha1.AgentSlot) (*selfUpgrader, error) {
+func (a *App) selfUpgrade(slot v1alpha1.AgentSlot, log logr.Logger) (*selfUpgrader, error) {
 	c, err := a.connect()
 	if err != nil {
 		return nil, err
 	}
-	return newSelfUpgrader(c.config, slot)
+	return newSelfUpgrader(c.config, slot, log)
 }
 
-func newSelfUpgrader(config *rest.Config, slot v1alpha1.AgentSlot) (*selfUpgrader, error) {
+func newSelfUpgrader(config *rest.Config, slot v1alpha1.AgentSlot, log logr.Logger) (*selfUpgrader, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, err
@@ -216,13 +215,13 @@ func newSelfUpgrader(config *rest.Config, slot v1alpha1.AgentSlot) (*selfUpgrade
 	}
 	return &selfUpgrader{client: watching, driver: upgrade.New(upgrade.Options{
 		Client: watching, Leases: leases.Leases(deploy.Namespace), Namespace: deploy.Namespace, Name: agent.Names(), Slot: slot, Elects: true,
-		Log: ctrl.Log.WithName("upgrade"),
+		Log: log.WithName("upgrade"),
 	})}, nil
 }
 
 // workingSlot is the name of the agent's StatefulSet that has the lease: an upgrade of the agent changes to another one.
 func (c *cluster) workingSlot(ctx context.Context) (string, error) {
-	slotA, err := newSelfUpgrader(c.config, v1alpha1.SlotA)
+	slotA, err := newSelfUpgrader(c.config, v1alpha1.SlotA, logr.Discard())
 	if err != nil {
 		return "", err
 	}

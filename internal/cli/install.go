@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
@@ -140,7 +141,7 @@ func (a *App) install(ctx context.Context, c *cluster, objs []*unstructured.Unst
 	if opts.dryRun {
 		return a.previewInstall(ctx, c, objs)
 	}
-	slotA, err := newSelfUpgrader(c.config, v1alpha1.SlotA)
+	slotA, err := newSelfUpgrader(c.config, v1alpha1.SlotA, logr.Discard())
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -132,7 +133,7 @@ func (a *App) stopAgent(ctx context.Context, c *cluster) error {
 		}
 		a.donef("StatefulSet/%s/%s deleted", set.Namespace, set.Name)
 	}
-	upgrades, err := newSelfUpgrader(c.config, v1alpha1.SlotA)
+	upgrades, err := newSelfUpgrader(c.config, v1alpha1.SlotA, logr.Discard())
 	if err != nil {
 		return err
 	}

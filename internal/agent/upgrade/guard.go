@@ -60,7 +60,7 @@ func (a *attempt) makeGuard(ctx context.Context) error {
 			labels[key] = value
 		}
 	}
-	template := a.podOf(old, a.u.Spec.From.Image, slot)
+	template := a.podOf(old, a.u.Spec.From, slot)
 	template.Labels = labels
 	asGuard(&template.Spec, a.opts.Name.Container, guardCommand(a.u))
 	guard.Labels = labels

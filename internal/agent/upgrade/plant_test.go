@@ -299,6 +299,9 @@ func (p *plant) probeLoop(ctx context.Context) {
 				Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error", Message: message},
 			}}}
 		}
+		if got := pod.Spec.Containers[0]; !slices.Equal(got.Args, []string{"agent", upgrade.ProbeFlag}) || len(got.Env[0].Value) != 1 || got.Image == oldImage {
+			p.crowd(fmt.Sprintf("the probe runs %+v", got))
+		}
 		switch p.flaw {
 		case noImage:
 			pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "agent", State: corev1.ContainerState{
@@ -575,6 +578,13 @@ func (p *plant) clients(cfg *rest.Config) (client.WithWatch, coordination.LeaseI
 		panic(err)
 	}
 	return c, leases.Leases(p.namespace)
+}
+
+// crowd notes what must not be.
+func (p *plant) crowd(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.crowded = append(p.crowded, what)
 }
 
 func (p *plant) enter(who string) {

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,7 +19,7 @@ import (
 const (
 	// ProbeFlag has the agent's command run a probe instead, with all other arguments as they are.
 	ProbeFlag = "--probe"
-	// probeSlot is the slot of what is in no slot: the probe's pod stands beside both.
+	// probeSlot is the label of the probe's pod, which is in no slot: it stands beside both.
 	probeSlot = "probe"
 )
 
@@ -62,7 +63,7 @@ func (a *attempt) makeProbe(ctx context.Context) error {
 	if old == nil {
 		return failf("OldMissing", "slot %s isn't there, so there is nothing to make a probe of", a.u.Spec.From.Slot)
 	}
-	template := a.podOf(old, a.u.Spec.To.Image, probeSlot)
+	template := a.podOf(old, a.u.Spec.To, probeSlot)
 	pod := a.probePod()
 	pod.Labels, pod.Annotations, pod.Spec = template.Labels, template.Annotations, template.Spec
 	term.Stamp(pod, a.holder.Term)
@@ -130,9 +131,10 @@ func (a *attempt) reportOf(pod *corev1.Pod) (r probe.Report, ended bool) {
 	return failed("the pod hasn't ended yet"), false
 }
 
-// tail is the end of a text that may be long.
+// tail is the end of a text that may be long, in one line.
 func tail(text string) string {
 	const most = 1000
+	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > most {
 		return "…" + text[len(text)-most:]
 	}

@@ -132,26 +132,26 @@ func (d *Driver) likeness(of *appsv1.StatefulSet, build v1alpha1.AgentBuild) *ap
 		// Slot a is what 'slipway install' makes, and its selector can't be changed: it matches more pods than it owns.
 		s.Spec.Selector.MatchLabels[SlotLabel] = string(build.Slot)
 	}
-	s.Spec.Template = d.podOf(of, build.Image, string(build.Slot))
+	s.Spec.Template = d.podOf(of, build, string(build.Slot))
 	return s
 }
 
-// podOf is the pod template of a slot with another image, and another word for the slot.
-func (d *Driver) podOf(of *appsv1.StatefulSet, image, slot string) corev1.PodTemplateSpec {
+// podOf is the pod template of a slot with another build. label is the slot's, or says what else the pod is.
+func (d *Driver) podOf(of *appsv1.StatefulSet, build v1alpha1.AgentBuild, label string) corev1.PodTemplateSpec {
 	pod := *of.Spec.Template.DeepCopy()
 	was := pod.Labels[SlotLabel]
-	pod.Labels = labelled(pod.Labels, v1alpha1.AgentSlot(slot))
+	pod.Labels = labelled(pod.Labels, v1alpha1.AgentSlot(label))
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
 		if c.Name != d.opts.Name.Container {
 			continue
 		}
-		c.Image = image
-		setEnv(c, SlotEnv, slot)
+		c.Image = build.Image
+		setEnv(c, SlotEnv, string(build.Slot))
 	}
 	reselect := func(s *metav1.LabelSelector) {
 		if s != nil && was != "" && s.MatchLabels[SlotLabel] == was {
-			s.MatchLabels[SlotLabel] = slot
+			s.MatchLabels[SlotLabel] = label
 		}
 	}
 	for i := range pod.Spec.TopologySpreadConstraints {
