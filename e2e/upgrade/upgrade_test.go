@@ -18,6 +18,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -66,6 +67,11 @@ func TestSelfUpgrade(t *testing.T) {
 		defer restore()
 		y.upgrade(y.builds["two"], protocol.Refused, "may not get secrets")
 	}, v1alpha1.SlotA)
+	y.step("can't list its kinds", func() {
+		restore := y.unserved("buckets.source.toolkit.fluxcd.io")
+		defer restore()
+		y.upgrade(y.builds["two"], protocol.Refused, "doesn't serve buckets.source.toolkit.fluxcd.io", "--retry")
+	}, v1alpha1.SlotA)
 	y.step("the new agent's node is lost while it proves itself", func() {
 		u := y.begin(y.builds["two"], "--retry")
 		y.awaitPhase(u, protocol.Proving)
@@ -75,8 +81,14 @@ func TestSelfUpgrade(t *testing.T) {
 	y.step("good", func() {
 		y.upgrade(y.builds["two"], protocol.Committed, "", "--retry")
 	}, v1alpha1.SlotB)
-	y.step("killed at each step", func() {
+	y.step("the old agent's node is lost while the new one proves itself", func() {
 		u := y.begin(y.builds["one"])
+		y.awaitPhase(u, protocol.Proving)
+		defer y.lose("slipway-agent-b-0")()
+		y.awaitPhase(u, protocol.Committed)
+	}, v1alpha1.SlotA)
+	y.step("killed at each step", func() {
+		u := y.begin(y.builds["two"])
 		y.killAtEachStep(u)
 		if u.Status.Phase != protocol.Committed && u.Status.Phase != protocol.TakenBack {
 			t.Errorf("it is %s: %+v", u.Status.Phase, u.Status.Failure)
@@ -119,7 +131,7 @@ func newYard(t *testing.T) *yard {
 	t.Helper()
 	real := labtest.Cluster(t)
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	y := &yard{Client: real.Client(t, scheme), t: t, real: real, builds: map[string]string{}}
@@ -290,6 +302,25 @@ func (y *yard) lose(pod string) (bring func()) {
 		y.t.Fatal(err)
 	}
 	return func() { cordon(false) }
+}
+
+// unserved has the API server not serve a kind any more that is defined, and returns what has it served again.
+func (y *yard) unserved(name string) (restore func()) {
+	y.t.Helper()
+	set := func(served bool) {
+		y.poll("change "+name, func(ctx context.Context) error {
+			crd := &apiextensionsv1.CustomResourceDefinition{}
+			if err := y.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
+				return err
+			}
+			for i := range crd.Spec.Versions {
+				crd.Spec.Versions[i].Served = served && (i == 0 || crd.Spec.Versions[i].Storage)
+			}
+			return y.Update(ctx, crd)
+		})
+	}
+	set(false)
+	return func() { set(true) }
 }
 
 // withoutRule takes a resource from the agent's role, and returns what gives it back.
