@@ -29,6 +29,10 @@ const (
 	Image = "slipway.dev/slipway"
 	// ClusterAdmin is the component that lets the agent apply anything.
 	ClusterAdmin = "cluster-admin"
+	// AnyModule is the component that lets the agent install any package.
+	AnyModule = "modules"
+	// AnyModuleRole is the role that it adds.
+	AnyModuleRole = Agent + "-any-module"
 	// Monitoring is the component with alerts and a dashboard. The cluster must know the kinds of the Prometheus operator.
 	Monitoring = "monitoring"
 )
@@ -48,7 +52,7 @@ func Overlays() []string { return folders("overlays") }
 func Components() []string { return folders("components") }
 
 // Grants names the components that widen the agent's permissions, sorted.
-func Grants() []string { return []string{ClusterAdmin} }
+func Grants() []string { return []string{ClusterAdmin, AnyModule} }
 
 // Extras names the components that add something beside the agent, sorted.
 func Extras() []string {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/slipway-dev/slipway/internal/delivery/aside"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
 	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
@@ -45,6 +46,7 @@ func described() map[string][]string {
 	descs := make(chan *prometheus.Desc, 100)
 	telemetry.New().Describe(descs)
 	aside.New(nil, nil, logr.Discard(), registerer{descs: descs})
+	attempt.NewMetrics().Describe(descs)
 	close(descs)
 	parts := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 	out := map[string][]string{}

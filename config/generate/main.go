@@ -35,17 +35,14 @@ func served() []string {
 		"source.toolkit.fluxcd.io_externalartifacts.yaml",
 		"source.toolkit.fluxcd.io_gitrepositories.yaml",
 		"source.toolkit.fluxcd.io_ocirepositories.yaml",
-	}
-}
-
-// unserved lists the generated CRDs of our own kinds that no agent serves yet: they are kept, and not installed.
-func unserved() []string {
-	return []string{
 		"slipway.dev_modulegrants.yaml",
 		"slipway.dev_modulerevisions.yaml",
 		"slipway.dev_modules.yaml",
 	}
 }
+
+// unserved lists the generated CRDs of our own kinds that no agent serves yet: they are kept, and not installed. Now there are none.
+func unserved() []string { return nil }
 
 func main() {
 	if len(os.Args) != 2 {

@@ -75,3 +75,22 @@ package rbac
 // +kubebuilder:rbac:groups=apps,resources=deployments,resourceNames=slipway-agent-guard,namespace=slipway-system,verbs=get;delete
 // +kubebuilder:rbac:groups="",resources=pods,namespace=slipway-system,verbs=create;list
 // +kubebuilder:rbac:groups="",resources=pods,resourceNames=slipway-agent-probe,namespace=slipway-system,verbs=get;delete
+
+// Modules: read and watched, with their finalizer and what became of them written on them; their revisions are made and removed. Grants are
+// read. What a module brings is no part of this role: see deploy/base/modules.yaml.
+// +kubebuilder:rbac:groups=slipway.dev,resources=modules,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=slipway.dev,resources=modules/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=slipway.dev,resources=modules/finalizers,verbs=update;patch
+// +kubebuilder:rbac:groups=slipway.dev,resources=modulerevisions,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups=slipway.dev,resources=modulerevisions/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=slipway.dev,resources=modulegrants,verbs=get;list;watch
+
+// What revisions hold is kept in Secrets of the agent's own namespace, and what modules name there is watched.
+// +kubebuilder:rbac:groups="",resources=secrets,namespace=slipway-system,verbs=get;list;watch;create;delete
+
+// What a plan looks at beside what the module brings: whose rights a new binding would join, whether somebody asks who writes Modules, for
+// which machines images have to be.
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;clusterroles;rolebindings;clusterrolebindings,verbs=get;list;watch
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,verbs=get
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get

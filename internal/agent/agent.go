@@ -13,6 +13,7 @@ import (
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -37,6 +38,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/health/interpret"
 	"github.com/slipway-dev/slipway/internal/health/interpreters"
 	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
 	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/source/bucket"
 	"github.com/slipway-dev/slipway/internal/source/oci"
@@ -71,6 +73,8 @@ type Options struct {
 	// NoSelfUpgrade refuses self-upgrade.
 	NoSelfUpgrade bool
 
+	// InsecureRegistries may answer without TLS when packages are taken from them: for a lab.
+	InsecureRegistries []string
 	// AllowFile serves file:// URLs of Git repositories: for a lab, never for a shared cluster.
 	AllowFile bool
 
@@ -84,6 +88,8 @@ type Options struct {
 	// OpenTelemetry's environment variables say.
 	Traces       bool
 	OTLPEndpoint string
+
+	moduleMetrics *attempt.Metrics
 }
 
 // fieldManager is the one that Flux's kustomize-controller applies with: with the same name an object changes hands without one field
@@ -134,6 +140,11 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 		return err
 	}
 	defer shown()
+	var hide func()
+	if opts.moduleMetrics, hide, err = opts.showModules(); err != nil {
+		return err
+	}
+	defer hide()
 	if err := setUp(ctx, mgr, cfg, tel, opts); err != nil {
 		return err
 	}
@@ -146,7 +157,8 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), notificationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+	err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), notificationv1.AddToScheme(scheme),
+		v1alpha1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme))
 	if err != nil {
 		return nil, fmt.Errorf("register the kinds: %w", err)
 	}
@@ -251,14 +263,17 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 		}
 	}
 	ownEvents := kube.NewRecorder(core, mgr.GetScheme(), userAgent)
+	mods := &modules{mgr: mgr, clients: clients, registry: registry, events: ownEvents, opts: opts}
 	kinds := &kinds{mapper: mgr.GetRESTMapper(), log: mgr.GetLogger()}
 	if err := kinds.offer(
 		ctx,
-		taught(mgr, registry, ownEvents),
-		fetched(sources.GitRepositories(git, store, mgr.GetClient(), reader, limits)),
-		fetched(sources.OCIRepositories(registries, reader, limits)),
-		fetched(sources.Buckets(s3, reader, limits)),
-		fetched(sources.ExternalArtifacts(archives, limits)),
+		append([]served{
+			taught(mgr, registry, ownEvents),
+			fetched(sources.GitRepositories(git, store, mgr.GetClient(), reader, limits)),
+			fetched(sources.OCIRepositories(registries, reader, limits)),
+			fetched(sources.Buckets(s3, reader, limits)),
+			fetched(sources.ExternalArtifacts(archives, limits)),
+		}, mods.kind()...)...,
 	); err != nil {
 		return err
 	}
@@ -271,7 +286,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 			kinds.changed(name)
 		})
 	}
-	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), leading(ownEvents.Start), everywhere(closing(kustomizations.Wait, pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close, s3.Close)), artifacts(opts.ArtifactAddress, store)} {
+	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), leading(ownEvents.Start), everywhere(closing(mods.close, kustomizations.Wait, pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close, s3.Close)), artifacts(opts.ArtifactAddress, store)} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("register: %w", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -16,10 +17,7 @@ import (
 
 // show registers the metrics where they are asked for, until the returned function is called.
 func (o Options) show(tel *telemetry.Telemetry) (func(), error) {
-	registry := o.Metrics
-	if registry == nil && cmp.Or(o.MetricsAddress, nowhere) != nowhere {
-		registry = metrics.Registry
-	}
+	registry := o.registerer()
 	if registry == nil {
 		return func() {}, nil
 	}
@@ -28,6 +26,14 @@ func (o Options) show(tel *telemetry.Telemetry) (func(), error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return hide, nil
+}
+
+// registerer is where metrics are asked for, nil where they aren't.
+func (o Options) registerer() prometheus.Registerer {
+	if o.Metrics == nil && cmp.Or(o.MetricsAddress, nowhere) != nowhere {
+		return metrics.Registry
+	}
+	return o.Metrics
 }
 
 // storeOf tells what the store takes.

@@ -98,14 +98,23 @@ func labCluster(l *lab.Lab) (*cluster, error) {
 
 // grants returns what Slipway in the cluster may do beyond its own roles.
 func (c *cluster) grants(ctx context.Context) ([]string, error) {
-	err := c.Get(ctx, client.ObjectKey{Name: deploy.Agent + "-" + deploy.ClusterAdmin}, &rbacv1.ClusterRoleBinding{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("read the agent's grants: %w", err)
+	var granted []string
+	for _, one := range []struct {
+		grant, name string
+		by          client.Object
+	}{
+		{deploy.ClusterAdmin, deploy.Agent + "-" + deploy.ClusterAdmin, &rbacv1.ClusterRoleBinding{}},
+		{deploy.AnyModule, deploy.AnyModuleRole, &rbacv1.ClusterRole{}},
+	} {
+		switch err := c.Get(ctx, client.ObjectKey{Name: one.name}, one.by); {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return nil, fmt.Errorf("read the agent's grants: %w", err)
+		default:
+			granted = append(granted, one.grant)
+		}
 	}
-	return []string{deploy.ClusterAdmin}, nil
+	return granted, nil
 }
 
 // awaitEndOfNamespace waits until what an uninstall has just deleted is gone: nothing can be made in a namespace that ends.

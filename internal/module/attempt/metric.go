@@ -11,9 +11,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 )
 
@@ -73,20 +70,23 @@ func (t *task) query(ctx context.Context, c v1alpha1.MetricCheck) (float64, erro
 	return number(text)
 }
 
-// authorize adds what a Secret of the agent's namespace says.
+// authorize adds what a Secret of the agent's namespace says, if that is for the module.
 func (t *task) authorize(ctx context.Context, req *http.Request, ref *v1alpha1.SecretReference) error {
 	if ref == nil {
 		return nil
 	}
-	secret := &corev1.Secret{}
-	if err := t.Direct.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: ref.Name}, secret); err != nil {
-		return fmt.Errorf("read Secret/%s/%s: %w", t.Namespace, ref.Name, err)
+	if t.Secret == nil {
+		return fmt.Errorf("no Secret may be used here")
 	}
-	if token := secret.Data["bearerToken"]; len(token) > 0 {
+	data, err := t.Secret(ctx, t.m, ref.Name)
+	if err != nil {
+		return err
+	}
+	if token := data["bearerToken"]; len(token) > 0 {
 		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 		return nil
 	}
-	req.SetBasicAuth(string(secret.Data["username"]), string(secret.Data["password"]))
+	req.SetBasicAuth(string(data["username"]), string(data["password"]))
 	return nil
 }
 

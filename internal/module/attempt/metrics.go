@@ -14,9 +14,9 @@ type Metrics struct {
 	corrected *prometheus.CounterVec
 }
 
-// NewMetrics returns metrics that are registered with reg.
-func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
-	m := &Metrics{
+// NewMetrics returns metrics that nobody sees yet: they are a prometheus.Collector, to be registered.
+func NewMetrics() *Metrics {
+	return &Metrics{
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "slipway_module_info", Help: "The state of a module, in labels.",
 		}, []string{"module", "phase", "version", "target"}),
@@ -27,12 +27,24 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Name: "slipway_module_drift_corrected_total", Help: "Objects of a module that were put back.",
 		}, []string{"module"}),
 	}
-	for _, c := range []prometheus.Collector{m.info, m.entered, m.corrected} {
-		if err := reg.Register(c); err != nil {
-			return nil, err
-		}
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
+	for _, c := range m.all() {
+		c.Describe(out)
 	}
-	return m, nil
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(out chan<- prometheus.Metric) {
+	for _, c := range m.all() {
+		c.Collect(out)
+	}
+}
+
+func (m *Metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.info, m.entered, m.corrected}
 }
 
 // moved notes that a module came to a phase.

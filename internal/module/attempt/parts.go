@@ -57,9 +57,9 @@ type Events interface {
 	Event(obj client.Object, details map[string]string, warning bool, reason, message string)
 }
 
-// Parts are the layers below. Client reads Modules, and may do so from a cache; Direct reads and writes everything else, and must not.
+// Parts are the layers below. Modules reads Modules, and may be a cache; Direct reads and writes everything else, and must not be one.
 type Parts struct {
-	Client  client.Client
+	Modules client.Reader
 	Direct  client.Client
 	Clients *kube.Clients
 	Engine  *apply.Engine
@@ -74,8 +74,10 @@ type Parts struct {
 	Assess func(*unstructured.Unstructured) health.Verdict
 	// Metrics counts what becomes of attempts. Nil: nobody counts.
 	Metrics *Metrics
-	// Namespace is the agent's: Secrets that checks name are there.
+	// Namespace is the agent's: what Modules name is there.
 	Namespace string
+	// Secret reads a Secret that a module names, if that is for it. Nil: no Module may name any.
+	Secret func(ctx context.Context, m *v1alpha1.Module, name string) (map[string][]byte, error)
 	// HTTP asks Prometheus servers. Nil: a client with a timeout of its own.
 	HTTP *http.Client
 }

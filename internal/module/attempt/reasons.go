@@ -14,8 +14,7 @@ const (
 	reasonStorage = "RevisionLost"
 	// reasonDefinition: a definition can't be changed, or can't be changed back.
 	reasonDefinition = "DefinitionFailed"
-	// reasonUnhealthy: what is installed isn't healthy.
-	reasonUnhealthy = "Unhealthy"
+	reasonUnhealthy  = ReasonUnhealthy
 	// reasonDrifted: objects differ from what is installed, and are left so.
 	reasonDrifted = "Drifted"
 	// reasonCorrected: objects were put back.
@@ -31,3 +30,6 @@ const (
 	// reasonKept: something was left in the cluster by an uninstallation.
 	reasonKept = "Kept"
 )
+
+// ReasonUnhealthy is the reason of a Ready condition of a module whose installed objects aren't healthy.
+const ReasonUnhealthy = "Unhealthy"

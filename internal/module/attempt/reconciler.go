@@ -45,7 +45,7 @@ func New(parts Parts, settings Settings) *Reconciler {
 // Reconcile looks at one Module: it follows what has happened until nothing is due, or what is due has to wait.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	m := &v1alpha1.Module{}
-	if err := r.Client.Get(ctx, client.ObjectKey{Name: req.Name}, m); err != nil {
+	if err := r.Modules.Get(ctx, client.ObjectKey{Name: req.Name}, m); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.forget(ctx, req.Name)
 		}

@@ -1,25 +1,29 @@
 package attempt
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
-	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 )
 
-// SetUp registers the reconciler with mgr.
-func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
+// SetUp registers the reconciler with mgr. Modules and grants are watched through a cache that holds all of them.
+func (r *Reconciler) SetUp(mgr ctrl.Manager, all cache.Cache) error {
 	err := ctrl.NewControllerManagedBy(mgr).Named("module").
-		For(&v1alpha1.Module{}, ctrlbuilder.WithPredicates(byPeople())).
+		WatchesRawSource(source.Kind(all, &v1alpha1.Module{}, &handler.TypedEnqueueRequestForObject[*v1alpha1.Module]{}, byPeople())).
+		WatchesRawSource(source.Kind(all, &v1alpha1.ModuleGrant{}, handler.TypedEnqueueRequestsFromMapFunc(r.granted))).
 		WatchesRawSource(r.wakeup.source()).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.settings.Concurrent,
@@ -32,9 +36,27 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager) error {
 	return nil
 }
 
+// granted has the modules planned anew that a grant bounds.
+func (r *Reconciler) granted(ctx context.Context, grant *v1alpha1.ModuleGrant) []reconcile.Request {
+	all := &v1alpha1.ModuleList{}
+	if err := r.Modules.List(ctx, all); err != nil {
+		return nil // the next look at the source finds it
+	}
+	var bound []string
+	for _, m := range all.Items {
+		if ref := m.Spec.GrantRef; ref != nil && ref.Name == grant.GetName() {
+			bound = append(bound, m.Name)
+		}
+	}
+	if len(bound) > 0 {
+		r.Nudge(bound...)
+	}
+	return nil
+}
+
 // byPeople lets through what a person did: a new spec, an annotation, a deletion.
-func byPeople() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+func byPeople() predicate.TypedPredicate[*v1alpha1.Module] {
+	return predicate.TypedFuncs[*v1alpha1.Module]{UpdateFunc: func(e event.TypedUpdateEvent[*v1alpha1.Module]) bool {
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 			!maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()) ||
 			e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()

@@ -291,7 +291,7 @@ func (w *world) start(stopAfter int, change ...func(*Parts, *Settings)) *agent {
 	c := w.clientFor(cfg)
 	w.pack.set(func(p *packages) { p.names = w.names })
 	parts := Parts{
-		Client: c, Direct: c, Clients: clients, Engine: apply.New(clients, a.pool, apply.Settings{Group: Group}), Pool: a.pool,
+		Modules: c, Direct: c, Clients: clients, Engine: apply.New(clients, a.pool, apply.Settings{Group: Group}), Pool: a.pool,
 		Store: revision.NewStore(c, w.env.Namespace), Planner: w.pack, Events: w, Namespace: w.env.Namespace,
 	}
 	settings := Settings{Grace: time.Millisecond, CheckEvery: 200 * time.Millisecond, HangAfter: time.Second}
