@@ -467,6 +467,9 @@ func TestChartInAPackage(t *testing.T) {
 		files["chart/"+strings.TrimPrefix(name, "web/")] = content
 	}
 	checkChart(t, open(t, files))
+	files["chart/.helmignore"] = "# not part of it\nbroken.yaml\n"
+	files["chart/templates/broken.yaml"] = "{{ fail \"it should have been ignored\" }}"
+	checkChart(t, open(t, files))
 	packedChart := map[string]string{"package.yaml": least, "chart/web-1.4.2.tgz": string(packed(t, chartFiles(t)))}
 	checkChart(t, open(t, packedChart))
 	objects := render(t, open(t, files), pack.Rendering{Namespace: "a"})

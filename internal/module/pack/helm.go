@@ -32,7 +32,7 @@ func (p *Package) renderChart(ctx context.Context, values Values, r Rendering) (
 		return nil, nil, p.chartError(err)
 	}
 	for _, d := range slices.Concat(rendered.Definitions, rendered.Documents) {
-		found, err := parseObjects(d.Text)
+		found, err := parseObjects(d.Text, leniently)
 		if err != nil {
 			return nil, nil, p.chartError(&chart.Error{File: d.File, Message: fmt.Sprintf("it gives no manifest that can be read: %v", err), Err: err})
 		}
@@ -83,6 +83,9 @@ func (p *Package) chartFiles(ctx context.Context) ([]chart.File, error) {
 			return nil, err
 		}
 		return l.files, nil
+	}
+	if root, err = withoutIgnored(root); err != nil {
+		return nil, err
 	}
 	if err := l.folder(ctx, "", root, 0); err != nil {
 		return nil, err
@@ -179,7 +182,7 @@ func soleFolder(tree fs.FS) (fs.FS, error) {
 // checkChart holds values against the schema that a chart brings.
 func checkChart(name string, text []byte, values map[string]any) error {
 	file := path.Join(name, "values.schema.json")
-	schema, err := parseObject(text)
+	schema, err := parseObject(text, leniently)
 	if err != nil {
 		return invalid(file, "", "it is no JSON: %v", err)
 	}

@@ -54,8 +54,8 @@ type Manifest struct {
 	Schema map[string]any `json:"schema,omitempty"`
 	// Values are the defaults of the settings. Those of a Module are laid over them; null takes one away. Default: none.
 	Values Values `json:"values,omitempty"`
-	// Substitute puts values into manifests/ and crds/ where ${name} stands, as a Kustomization's postBuild does; the parts of a path are
-	// joined with _, so that controller.replicas is ${controller_replicas}. Default: false, and $ means nothing.
+	// Substitute puts values into manifests/ where ${name} stands, as a Kustomization's postBuild does; the parts of a path are joined
+	// with _, so that controller.replicas is ${controller_replicas}. Default: false, and $ means nothing, as it does in crds/ anyway.
 	Substitute bool `json:"substitute,omitempty"`
 	// Images that no object names but a controller starts; a Module's image rewrites hold for arguments and variables that are equal to one
 	// of them, or end with = and one. Bundles take them along. Default: none.

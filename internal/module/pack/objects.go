@@ -13,8 +13,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// reading turns a YAML document into JSON.
+type reading func([]byte) ([]byte, error)
+
+// strictly refuses keys that are there twice; leniently takes the last one, as Helm does with what templates write.
+func strictly(document []byte) ([]byte, error)  { return yaml.YAMLToJSONStrict(document) }
+func leniently(document []byte) ([]byte, error) { return yaml.YAMLToJSON(document) }
+
 // parseObjects reads the objects in a text of any number of YAML documents. Lists are taken apart.
-func parseObjects(text string) ([]*unstructured.Unstructured, error) {
+func parseObjects(text string, read reading) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
 	for {
@@ -25,7 +32,7 @@ func parseObjects(text string) ([]*unstructured.Unstructured, error) {
 		if err != nil {
 			return nil, err
 		}
-		content, err := parseObject(document)
+		content, err := parseObject(document, read)
 		if err != nil {
 			return nil, err
 		}
@@ -43,8 +50,8 @@ func parseObjects(text string) ([]*unstructured.Unstructured, error) {
 }
 
 // parseObject reads one document as the API server would: whole numbers stay whole.
-func parseObject(document []byte) (map[string]any, error) {
-	asJSON, err := yaml.YAMLToJSON(document)
+func parseObject(document []byte, read reading) (map[string]any, error) {
+	asJSON, err := read(document)
 	if err != nil {
 		return nil, err
 	}

@@ -106,6 +106,9 @@ func isFolder(files fs.FS, name string) bool {
 func survey(ctx context.Context, files fs.FS) error {
 	count, total := 0, int64(0)
 	for _, part := range parts() {
+		if info, err := fs.Lstat(files, part); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+			return notAFile(part)
+		}
 		err := fs.WalkDir(files, part, func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
 				if name == part && errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +123,7 @@ func survey(ctx context.Context, files fs.FS) error {
 				return nil
 			}
 			if !d.Type().IsRegular() {
-				return invalid(name, "", "it is a link or something else that is no file: put the file itself there")
+				return notAFile(name)
 			}
 			info, err := d.Info()
 			if err != nil {
@@ -139,6 +142,10 @@ func survey(ctx context.Context, files fs.FS) error {
 		}
 	}
 	return nil
+}
+
+func notAFile(name string) error {
+	return invalid(name, "", "it is a link or something else that is no file: put the file itself there")
 }
 
 // readInterpreters reads the folder of Interpreters, each in a file of its own.

@@ -147,6 +147,7 @@ func TestSubstitute(t *testing.T) {
 	files := map[string]string{
 		"package.yaml":     least + "substitute: true\nvalues: {name: a, deep: {er-value: 1}}\n",
 		"manifests/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '${name}'}\ndata: {a: 'n${deep_er_value}'}\n",
+		"crds/a.yaml":      strings.Replace(definition, "%s", "Cluster, description: 'about ${nothing}'", 1),
 	}
 	got := render(t, open(t, files), pack.Rendering{Values: pack.Values{"name": "b"}, Namespace: "x"})
 	data, _, _ := unstructured.NestedStringMap(got[0].Object, "data")
@@ -301,6 +302,10 @@ func TestBadContentIsRefused(t *testing.T) {
 	}{
 		"Twice":    {reason: "which of them counts?", files: map[string]string{"manifests/a.yaml": deployment, "crds/a.yaml": deployment}, want: "Deployment/x/runner is there twice"},
 		"NoValues": {reason: "values that nothing reads are a mistake", files: map[string]string{"manifests/a.yaml": deployment}, values: pack.Values{"a": "b"}, want: "values"},
+		"TwoKeys":  {reason: "a key that is there twice", files: map[string]string{"manifests/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, name: b}\n"}, want: "manifests/a.yaml"},
+		"NoName":   {reason: "an object without a name", files: map[string]string{"manifests/a.yaml": "apiVersion: v1\nkind: ConfigMap\n"}, want: "manifests/a.yaml: a ConfigMap has no metadata.name"},
+		"Number":   {reason: "the API server takes text only", files: map[string]string{"manifests/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {a: 1}}\n"}, want: "quotes"},
+		"SOPS":     {reason: "nobody could read it", files: map[string]string{"manifests/a.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nsops: {mac: x}\n"}, want: "SOPS"},
 		"NoObject": {reason: "no objects", files: map[string]string{"manifests/kustomization.yaml": "resources: []\n"}, want: ""},
 	}
 	for name, c := range cases {
