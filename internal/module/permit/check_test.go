@@ -48,6 +48,7 @@ func served(gk schema.GroupKind) (permit.Served, bool) {
 	outside := map[string]string{
 		"Namespace": "namespaces", "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings",
 		"CustomResourceDefinition": "customresourcedefinitions", "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
+		"ValidatingWebhookConfiguration": "validatingwebhookconfigurations", "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
 		"Module": "modules", "ModuleGrant": "modulegrants", "Interpreter": "interpreters", "PersistentVolume": "persistentvolumes",
 		"ValidatingAdmissionPolicy": "validatingadmissionpolicies",
 	}
@@ -116,6 +117,14 @@ func live() permit.Live {
 		},
 	}
 }
+
+// webhook is a configuration of kind Mutating or Validating, for a resource.
+func webhook(kind, group, resource, more string) string {
+	return "apiVersion: admissionregistration.k8s.io/v1\nkind: " + kind + "WebhookConfiguration\nmetadata: {name: w}\nwebhooks: [{name: w.sea.example, admissionReviewVersions: [v1], sideEffects: None, clientConfig: {url: 'https://x'}" +
+		more + ", rules: [{apiGroups: [\"" + group + "\"], apiVersions: [\"*\"], operations: [CREATE, UPDATE], resources: [\"" + resource + "\"], scope: Namespaced}]}]"
+}
+
+const hooks = `clusterObjects: [{group: admissionregistration.k8s.io, kind: MutatingWebhookConfiguration}, {group: admissionregistration.k8s.io, kind: ValidatingWebhookConfiguration}, {group: admissionregistration.k8s.io, kind: MutatingAdmissionPolicy}, {group: apiextensions.k8s.io, kind: CustomResourceDefinition}]`
 
 // wideRoles are roles that stand for many single rights each.
 func wideRoles(n int) string {
@@ -338,6 +347,31 @@ func TestAttacks(t *testing.T) {
 			objects: "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: k, namespace: runners}\n---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: kustomizations.kustomize.toolkit.fluxcd.io}\nspec: {group: kustomize.toolkit.fluxcd.io, scope: Namespaced, names: {kind: Kustomization}}",
 			theirs:  map[kube.Ref]string{{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: "kustomizations.kustomize.toolkit.fluxcd.io"}: "somebody"},
 			want:    []string{"Kustomization/runners/k is of a kind that another controller acts on"},
+		},
+		"WebhookChangesRoles": {
+			reason: "whoever may change what others write into roles writes roles", grant: "{" + hooks + "}", objects: webhook("Mutating", "rbac.authorization.k8s.io", "clusterroles", ""),
+			want: []string{`MutatingWebhookConfiguration/w sees and may change every write`, `Missing in clusterRules of ModuleGrant runners: - {apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], verbs: [get, update]}`},
+		},
+		"WebhookReadsSecrets": {
+			reason: "whoever is asked about Secrets reads them", grant: "{" + hooks + "}", objects: webhook("Validating", "*", "*/*", ""),
+			want: []string{`ValidatingWebhookConfiguration/w sees every write`, `{apiGroups: ["*"], resources: ["*"], verbs: [get]}`},
+		},
+		"WebhookOfItsOwn": {reason: "its own kinds are the package's", grant: "{" + hooks + "}", objects: join(boat, webhook("Mutating", "sea.example", "boats", ""))},
+		"WebhookGranted": {
+			reason: "what is granted may be intercepted", grant: `{clusterRules: [{apiGroups: [""], resources: [pods], verbs: [get, update]}], ` + hooks + "}", objects: webhook("Mutating", "", "pods", ""),
+		},
+		"WebhookInItsNamespace": {
+			reason: "in the namespace in which it is granted", grant: `{namespaces: [runners], rules: [{apiGroups: [""], resources: [pods], verbs: [get, update]}], ` + hooks + "}",
+			objects: webhook("Mutating", "", "pods", ", namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: runners}}"),
+		},
+		"WebhookEverywhere": {
+			reason: "and not in all of them", grant: `{namespaces: [runners], rules: [{apiGroups: [""], resources: [pods], verbs: [get, update]}], ` + hooks + "}",
+			objects: webhook("Mutating", "", "pods", ", namespaceSelector: {matchLabels: {team: a}}"), want: []string{"Missing in clusterRules of ModuleGrant runners: - {apiGroups: [\"\"], resources: [pods], verbs: [get, update]}"},
+		},
+		"PolicyChangesPods": {
+			reason: "a policy that changes objects is no less", grant: "{" + hooks + "}",
+			objects: "apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingAdmissionPolicy\nmetadata: {name: m}\nspec: {matchConstraints: {resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}}",
+			want:    []string{"MutatingAdmissionPolicy/m sees and may change every write"},
 		},
 		"Endpoints": {
 			reason: "they lead to anywhere", grant: `{namespaces: [runners]}`,

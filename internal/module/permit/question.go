@@ -83,6 +83,7 @@ func Check(q Question) Answer {
 	p.places()
 	p.pods()
 	p.checks()
+	p.webhooks()
 	p.roles()
 	p.bindings()
 	p.accounts()

@@ -72,6 +72,9 @@ func (d *draft) ownerOf(o *unstructured.Unstructured) (owner, bool) {
 	if labels["app.kubernetes.io/part-of"] == "slipway" && (o.GetNamespace() == d.Agent.Namespace || o.GetNamespace() == "" && strings.HasPrefix(o.GetName(), "slipway-")) {
 		return owner{who: "Slipway itself", never: "no package may bring or change it; leave the object out"}, true
 	}
+	if labels["kube-aggregator.kubernetes.io/automanaged"] != "" || labels["kubernetes.io/bootstrapping"] != "" {
+		return owner{who: "Kubernetes itself", never: "the API server writes it, and everybody relies on it; ask the package's author for another name"}, true
+	}
 	if by := metav1.GetControllerOf(o); by != nil {
 		return owner{who: by.Kind + " " + by.Name, never: "its controller writes it, and would change it back; change that object in place of this one"}, true
 	}

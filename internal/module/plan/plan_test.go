@@ -220,6 +220,7 @@ func TestOwners(t *testing.T) {
 		"release": {reason: "a HelmRelease", live: meta("release", "helm.toolkit.fluxcd.io/name: apps, helm.toolkit.fluxcd.io/namespace: flux-system", ""), want: "belongs to HelmRelease flux-system/apps"},
 		"argo":    {reason: "Argo CD", live: meta("argo", "", `argocd.argoproj.io/tracking-id: "shop:/ConfigMap:web/argo"`), want: "belongs to Argo CD application shop"},
 		"module":  {reason: "another module", live: meta("module", "slipway.dev/name: other", ""), want: "belongs to Module other", never: true},
+		"kube":    {reason: "Kubernetes itself", live: meta("kube", "kube-aggregator.kubernetes.io/automanaged: onstart", ""), want: "belongs to Kubernetes itself", never: true},
 		"person":  {reason: "a person", live: meta("person", "", ""), want: "belongs to somebody"},
 		"control": {reason: "another object's controller", never: true, want: "belongs to Thing x", live: fmt.Sprintf(
 			"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: control, namespace: %s, ownerReferences: [{apiVersion: v1, kind: Thing, name: x, uid: u, controller: true}]}", w.env.Namespace)},
