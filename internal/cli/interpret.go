@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/yaml"
@@ -17,6 +19,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/health/interpret"
 	"github.com/slipway-dev/slipway/internal/health/interpreters"
 	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/module/teach"
 )
 
 // maxInterpreted bounds a file that is interpreted, in bytes.
@@ -35,7 +38,8 @@ on, its version, and which interpreter and which rule of it say so. The object i
 several of them; - is the standard input.
 
 A file may also have Interpreters, which teach the agent a kind: then they are checked, and their tests are run. With --interpreter
-the one in that file speaks, whatever the others say. Those that come with Slipway are known; those in the cluster are not asked.
+the one in that file speaks, whatever the others say. Those that come with Slipway are known; of an object in the cluster, those in
+the cluster are asked before them.
 
 The exit code says whether it could be told, not whether the object is healthy; of an Interpreter, whether its tests hold.`,
 		Example: `  # An object in the cluster
@@ -55,11 +59,7 @@ The exit code says whether it could be told, not whether the object is healthy; 
 	cmd.Flags().StringVar(&with, "interpreter", "", "file with the Interpreter that is to speak")
 	out := addOutputFlag(cmd, "text", formatJSON, formatYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		registry, err := app.interpreters(with)
-		if err != nil {
-			return err
-		}
-		report, err := app.interpret(cmd.Context(), args[0], registry)
+		report, err := app.interpret(cmd.Context(), args[0], with)
 		if err != nil {
 			return err
 		}
@@ -113,9 +113,14 @@ func (r *interpretReport) failures() int {
 	return n
 }
 
-// interpreters gives what comes with Slipway, and before it what the file says.
-func (a *App) interpreters(file string) (*interpret.Registry, error) {
+// interpreters gives what comes with Slipway, before it what the cluster has, if one is asked, and before that what the file says.
+func (a *App) interpreters(ctx context.Context, c *cluster, file string) (*interpret.Registry, error) {
 	registry := interpret.NewRegistry(interpreters.All()...)
+	if c != nil {
+		if err := c.taught(ctx, registry); err != nil {
+			return nil, err
+		}
+	}
 	if file == "" {
 		return registry, nil
 	}
@@ -139,10 +144,24 @@ func (a *App) interpreters(file string) (*interpret.Registry, error) {
 	return registry, nil
 }
 
-func (a *App) interpret(ctx context.Context, what string, registry *interpret.Registry) (*interpretReport, error) {
+// taught puts the Interpreters of the cluster into a registry, as the agent does. A cluster without the kind, or one that doesn't show them, has
+// none.
+func (c *cluster) taught(ctx context.Context, registry *interpret.Registry) error {
+	err := teach.New(registry, nil).Load(ctx, c)
+	if apimeta.IsNoMatchError(err) || apierrors.IsForbidden(err) {
+		return nil
+	}
+	return err
+}
+
+func (a *App) interpret(ctx context.Context, what, with string) (*interpretReport, error) {
 	report := &interpretReport{}
 	content, err := a.readInterpreted(what)
 	if err == nil {
+		registry, err := a.interpreters(ctx, nil, with)
+		if err != nil {
+			return nil, err
+		}
 		return report, report.addFile(what, content, registry)
 	}
 	word, name, ok := strings.Cut(what, "/")
@@ -153,6 +172,10 @@ func (a *App) interpret(ctx context.Context, what string, registry *interpret.Re
 		return nil, err
 	}
 	c, err := a.connect()
+	if err != nil {
+		return nil, err
+	}
+	registry, err := a.interpreters(ctx, c, with)
 	if err != nil {
 		return nil, err
 	}

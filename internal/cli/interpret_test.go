@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 )
 
 const interpretedCanary = `apiVersion: flagger.app/v1beta1
@@ -81,6 +83,22 @@ func TestInterpretLive(t *testing.T) {
 	w.slipway("module", "interpret", "cm/boat", "-n", w.namespace, "--interpreter", file).want(t, ExitDone,
 		"Degraded (Sunk): it lies at 12 m", "2 wanted", "no: it is at work", "boat", "health[0]")
 	w.slipway("module", "interpret", "cm/none", "-n", w.namespace).want(t, ExitFailed, "not found")
+
+	inCluster := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(boatInterpreter), &inCluster.Object); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Create(t.Context(), inCluster); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := w.Delete(t.Context(), inCluster); err != nil {
+			t.Error(err)
+		}
+	}()
+	w.slipway("module", "interpret", "cm/boat", "-n", w.namespace).want(t, ExitDone, "Degraded (Sunk): it lies at 12 m", "Said by:      boat")
+	writeFile(t, file, replaced(boatInterpreter, "reason: Sunk, message", "reason: Wet, message"))
+	w.slipway("module", "interpret", "cm/boat", "-n", w.namespace, "--interpreter", file).want(t, ExitDone, "Degraded (Wet)")
 }
 
 func replaced(text, old, with string) string { return strings.Replace(text, old, with, 1) }
