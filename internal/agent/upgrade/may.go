@@ -57,13 +57,25 @@ func (a *attempt) unfit(ctx context.Context, old *appsv1.StatefulSet) (*v1alpha1
 	if err := a.opts.Client.List(ctx, &all, client.InNamespace(a.opts.Namespace)); err != nil {
 		return nil, fmt.Errorf("look at earlier attempts: %w", err)
 	}
-	for _, other := range all.Items {
-		failed := other.Status.Phase == protocol.TakenBack || other.Status.Phase == protocol.Refused
-		if failed && other.UID != a.u.UID && digestOf(other.Spec.To.Image) == digestOf(to.Image) && blames(other.Status.Failure) {
-			return a.fail("Rejected", fmt.Sprintf("this image failed before, in %s; annotate with %s=%s to try it again", other.Name, v1alpha1.RetryAnnotation, digestOf(to.Image))), nil
-		}
+	if last := lastWith(all.Items, digestOf(to.Image)); last != nil && last.Status.Phase != protocol.Committed {
+		return a.fail("Rejected", fmt.Sprintf("this image failed before, in %s; annotate with %s=%s to try it again", last.Name, v1alpha1.RetryAnnotation, digestOf(to.Image))), nil
 	}
 	return nil, nil
+}
+
+// lastWith finds the last attempt with an image that says something about the image: it worked, or it failed.
+func lastWith(all []v1alpha1.AgentUpgrade, digest string) (last *v1alpha1.AgentUpgrade) {
+	for i := range all {
+		u := &all[i]
+		failed := u.Status.Phase == protocol.TakenBack || u.Status.Phase == protocol.Refused
+		if digestOf(u.Spec.To.Image) != digest || !(u.Status.Phase == protocol.Committed || failed && blames(u.Status.Failure)) {
+			continue
+		}
+		if last == nil || last.Status.PhaseSince.Before(u.Status.PhaseSince) {
+			last = u
+		}
+	}
+	return last
 }
 
 // runsImage says whether a slot runs an image: its template names it, or one of its pods says that it has its digest.

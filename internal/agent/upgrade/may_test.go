@@ -3,6 +3,7 @@ package upgrade_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -53,6 +54,14 @@ func TestMayNotBegin(t *testing.T) {
 				u.Annotations = map[string]string{v1alpha1.RetryAnnotation: strings.Split(newImage, "@")[1]}
 			}, func(p *plant) { p.failed("ProbeFailed") }, protocol.Probing, "",
 		},
+		"WorkedSince": {"it failed once, and worked later", nil, nil, func(p *plant) {
+			p.ended("earlier", protocol.TakenBack, "Crashes", -time.Hour)
+			p.ended("later", protocol.Committed, "", -time.Minute)
+		}, protocol.Probing, ""},
+		"FailedSince": {"it worked once, and failed later", nil, nil, func(p *plant) {
+			p.ended("earlier", protocol.Committed, "", -time.Hour)
+			p.ended("later", protocol.TakenBack, "Crashes", -time.Minute)
+		}, protocol.Refused, "Rejected"},
 		"NotToBlame": {"it was ended by a person, which says nothing about the image", nil, nil, func(p *plant) { p.failed("Deleted") }, protocol.Probing, ""},
 		"Advised":    {"the mode says so", nil, func(u *v1alpha1.AgentUpgrade) { u.Spec.Mode = v1alpha1.AgentUpgradeAdvise }, nil, protocol.Advised, ""},
 		"Helm": {"Helm owns the agent", nil, nil, func(p *plant) {
@@ -88,10 +97,19 @@ func TestMayNotBegin(t *testing.T) {
 // failed leaves an attempt with the new image that ended badly.
 func (p *plant) failed(reason string) {
 	p.t.Helper()
+	p.ended("earlier", protocol.Refused, reason, -time.Minute)
+}
+
+// ended leaves an attempt with the new image that ended some time from now.
+func (p *plant) ended(name string, phase protocol.State, reason string, from time.Duration) {
+	p.t.Helper()
 	u := attempt(v1alpha1.AgentUpgradeSlots)
-	u.Name = "earlier"
+	u.Name = name
 	p.create(u)
-	u.Status.Phase, u.Status.Failure = protocol.Refused, &v1alpha1.Failure{Reason: reason, Message: "it failed", At: metav1.Now()}
+	at := metav1.NewTime(time.Now().Add(from))
+	if u.Status.Phase, u.Status.PhaseSince = phase, &at; reason != "" {
+		u.Status.Failure = &v1alpha1.Failure{Reason: reason, Message: "it failed", At: at}
+	}
 	if err := p.c.Status().Update(p.t.Context(), u); err != nil {
 		p.t.Fatal(err)
 	}
