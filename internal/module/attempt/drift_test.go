@@ -79,3 +79,23 @@ func TestFailureAtRestIsTold(t *testing.T) {
 		t.Errorf("no event: %v", w.told)
 	}
 }
+
+// TestContestIsCalm: what somebody keeps changing isn't put back at once each time: nobody wins such a fight, and the API server pays for it.
+func TestContestIsCalm(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.offer("1.0.0", first)
+	a := w.start(0)
+	w.want("1.0.0")
+	a.reach(lifecycle.Installed)
+	for range 2 {
+		w.spoil()
+		a.reachWhere("it is put back", func(*v1alpha1.Module) bool { return w.setting() == first.Image })
+	}
+	w.spoil()
+	a.reachWhere("it is told that somebody keeps changing it", func(m *v1alpha1.Module) bool {
+		c := condition(m, v1alpha1.ReadyCondition)
+		return c.Reason == reasonDrifted && strings.Contains(c.Message, "changed by somebody again and again") && w.setting() == "spoilt"
+	})
+	a.reachWhere("it is put back later", func(*v1alpha1.Module) bool { return w.setting() == first.Image })
+}

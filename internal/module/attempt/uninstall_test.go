@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -88,4 +91,55 @@ func TestUninstallWhileApplying(t *testing.T) {
 	}
 	w.empty(true)
 	w.leavesNothing()
+}
+
+// withNamespace is a package that brings a namespace, and something in it.
+func withNamespace(n names) []*unstructured.Unstructured {
+	space := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": n.unique}}}
+	settings := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "settings", "namespace": n.unique},
+	}}
+	return []*unstructured.Unstructured{space, settings}
+}
+
+// TestUninstallKeepsWhatIsOthers: with a namespace goes all that is in it. So one that holds something of others stays, and so does one that was
+// there before the module; what stays doesn't belong to the module any more.
+func TestUninstallKeepsWhatIsOthers(t *testing.T) {
+	t.Parallel()
+	namespace := schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
+	for name, before := range map[string]bool{"something of others is in it": false, "it was there before": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.pack.set(func(p *packages) { p.versions["1.0.0"] = withNamespace })
+			if before {
+				if err := w.client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.names.unique}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a := w.start(0)
+			w.want("1.0.0")
+			a.reach(lifecycle.Installed)
+			if !before {
+				theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.names.unique, Name: "precious"}}
+				if err := w.client.Create(t.Context(), theirs); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.delete()
+			if _, err := a.run(func(m *v1alpha1.Module) bool { return m == nil }); err != nil {
+				t.Fatal(err)
+			}
+			left := w.get(namespace, w.names.unique)
+			if left == nil || left.GetDeletionTimestamp() != nil {
+				t.Fatal("the namespace is gone, with what isn't the module's")
+			}
+			if left.GetLabels()[Group+"/name"] != "" {
+				t.Error("it still belongs to a module that is gone")
+			}
+			if !before && !w.heard("Normal Kept: Namespace/"+w.names.unique+" is kept: Secret/"+w.names.unique+"/precious") {
+				t.Errorf("why it is kept isn't told: %s", strings.Join(w.told, "\n"))
+			}
+		})
+	}
 }
