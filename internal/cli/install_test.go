@@ -14,8 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/deploy"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
 )
 
 // exists reports whether a named object is in the cluster.
@@ -116,7 +118,21 @@ func TestInstallCheckUninstall(t *testing.T) {
 	shop.Finalizers = []string{kustomizev1.KustomizationFinalizer, "example.com/other"}
 	w.has(shop)
 	w.slipway("uninstall").want(t, ExitUsage, "--yes")
-	w.slipway("uninstall", "--yes").want(t, ExitDone, "StatefulSet/slipway-system/slipway-agent deleted", "Namespace/slipway-system deleted")
+	boats := &v1alpha1.Module{
+		ObjectMeta: metav1.ObjectMeta{Name: "boats", Finalizers: []string{attempt.Finalizer}},
+		Spec:       v1alpha1.ModuleSpec{Source: v1alpha1.PackageSource{OCI: &v1alpha1.OCISource{URL: "oci://example.com/boats"}}},
+	}
+	if err := w.Create(t.Context(), boats); err != nil {
+		t.Fatal(err)
+	}
+	w.slipway("uninstall", "--yes").want(t, ExitDone, "StatefulSet/slipway-system/slipway-agent deleted", "namespace slipway-system stays")
+	if err := w.Get(t.Context(), client.ObjectKeyFromObject(boats), boats); err != nil || len(boats.Finalizers) > 0 {
+		t.Errorf("a Module that nobody serves any more can't be deleted: %v, %v", boats.Finalizers, err)
+	}
+	if err := w.Delete(t.Context(), boats); err != nil {
+		t.Fatal(err)
+	}
+	w.slipway("uninstall", "--yes").want(t, ExitDone, "Namespace/slipway-system deleted")
 	if w.exists(&appsv1.StatefulSet{}, deploy.Namespace, deploy.Agent) || w.exists(&rbacv1.ClusterRole{}, "", deploy.Agent) {
 		t.Error("the agent or its role is still there")
 	}

@@ -35,9 +35,9 @@ func newUninstall(app *App) *cobra.Command {
 		Short: "Take Slipway out of a cluster, and leave what it delivered",
 		Long: `Stop the agent and remove it with its roles and its namespace. Everything it has delivered goes on running.
 
-GitRepositories and Kustomizations stay as well, for an agent that comes later; --crds removes them and their kinds.
-They lose their finalizers, so that they can be deleted without an agent. As long as such objects are in the namespace
-slipway-system, it stays too.`,
+GitRepositories, Kustomizations and Modules stay as well, for an agent that comes later; --crds removes them and their
+kinds. They lose their finalizers, so that they can be deleted without an agent. As long as such objects are in the
+namespace slipway-system, or there are Modules, it stays too.`,
 		Example: `  slipway uninstall
 
   # Without a question, and with all GitRepositories and Kustomizations
@@ -96,6 +96,11 @@ func (a *App) uninstall(ctx context.Context, c *cluster, crds bool) error {
 			return err
 		}
 	}
+	modules, err := a.releaseModules(ctx, c)
+	if err != nil {
+		return err
+	}
+	keepNamespace = keepNamespace || modules
 	objs, err := everythingInstalled()
 	if err != nil {
 		return err
@@ -105,7 +110,7 @@ func (a *App) uninstall(ctx context.Context, c *cluster, crds bool) error {
 		case obj.GetKind() == crdKind && !crds:
 			continue
 		case obj.GetKind() == "Namespace" && keepNamespace && !crds:
-			a.warnf("namespace %s stays: GitRepositories or Kustomizations are in it", obj.GetName())
+			a.warnf("namespace %s stays: GitRepositories, Kustomizations or what Modules need are in it", obj.GetName())
 			continue
 		}
 		if err := a.deleteOwn(ctx, c, obj); err != nil {
