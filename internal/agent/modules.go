@@ -67,7 +67,7 @@ func (m *modules) begin(context.Context) error {
 	}
 	store := revision.NewStore(direct, namespace)
 	planner := plan.New(plan.Settings{
-		Clients: m.clients, Client: direct, Revisions: store, Packages: m.shelf, Assess: m.registry.Assess,
+		Clients: m.clients, Client: direct, Revisions: store, Packages: m.shelf, Images: m.shelf.Images(), Assess: m.registry.Assess,
 		Agent: permit.Agent{Namespace: namespace, Accounts: []string{userAgent}},
 	})
 	m.pool = observe.New(m.clients, observe.Options{

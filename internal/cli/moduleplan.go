@@ -22,8 +22,6 @@ import (
 	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/revision"
 	"github.com/slipway-dev/slipway/internal/module/supply"
-	treestore "github.com/slipway-dev/slipway/internal/source"
-	"github.com/slipway-dev/slipway/internal/source/oci"
 )
 
 // planOptions are the flags of module plan.
@@ -186,22 +184,13 @@ func (c *cluster) planner(dir string, store *revision.Store, insecure []string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	images, err := treestore.NewStore(dir + "/images")
-	if err != nil {
-		packages.Close()
-		return nil, nil, err
-	}
-	registries := oci.NewClient(images)
 	registry := interpret.NewRegistry(interpreters.All()...)
 	settings := plan.Settings{
-		Clients: clients, Client: c, Revisions: store, Packages: packages, Images: plan.Registries{Client: registries, Insecure: insecure},
+		Clients: clients, Client: c, Revisions: store, Packages: packages, Images: packages.Images(),
 		Assess: registry.Assess, Agent: permit.Agent{Namespace: deploy.Namespace, Accounts: []string{deploy.Agent}},
 	}
 	if v := readVersion().Version; v != develVersion {
 		settings.Version = v
 	}
-	return plan.New(settings), func() {
-		registries.Close()
-		packages.Close()
-	}, nil
+	return plan.New(settings), packages.Close, nil
 }

@@ -1,12 +1,15 @@
 package plan_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -46,7 +49,7 @@ func TestImages(t *testing.T) {
 	}
 	registries := oci.NewClient(store)
 	t.Cleanup(registries.Close)
-	w := newWorld(t, func(s *plan.Settings) { s.Images = plan.Registries{Client: registries, Insecure: []string{host}} })
+	w := newWorld(t, func(s *plan.Settings) { s.Images = plan.NewRegistries(registries, []string{host}, time.Now) })
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 	if err := w.client.Create(t.Context(), node); err != nil {
 		t.Fatal(err)
@@ -82,5 +85,36 @@ func TestImages(t *testing.T) {
 				t.Errorf("%s: not seen: %v", c.reason, p.Unseen)
 			}
 		})
+	}
+}
+
+// TestARegistryThatIsSilentIsAskedOnce: in a cluster without a way out, images don't each take their time.
+func TestARegistryThatIsSilentIsAskedOnce(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	store, err := source.NewStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := oci.NewClient(store)
+	t.Cleanup(client.Close)
+	now := time.Now()
+	r := plan.NewRegistries(client, []string{host}, func() time.Time { return now })
+	for range 3 {
+		if _, err := r.Platforms(t.Context(), host+"/runner:1"); !errors.Is(err, plan.ErrAskedInVain) {
+			t.Fatalf("a registry that says nothing gives %v", err)
+		}
+	}
+	if n := len(asked); n != 1 {
+		t.Errorf("it was asked %d times, want once", n)
+	}
+	now = now.Add(time.Hour)
+	if _, err := r.Platforms(t.Context(), host+"/runner:1"); !errors.Is(err, plan.ErrAskedInVain) || len(asked) != 2 {
+		t.Errorf("an hour later it was asked %d times, %v, want once more", len(asked), err)
 	}
 }

@@ -74,6 +74,11 @@ func (s *Shelf) Close() {
 	s.catalogues.close()
 }
 
+// Images tells which images there are, over the connections of the shelf.
+func (s *Shelf) Images() *plan.Registries {
+	return plan.NewRegistries(s.catalogues.registry, s.Insecure, s.Now)
+}
+
 // maxLooks is how many packages are fetched only to see when they were published. Versions that are younger than minAge are few.
 const maxLooks = 5
 
