@@ -141,7 +141,7 @@ func TestChoiceHolds(t *testing.T) {
 		}
 		return text
 	}
-	for range 20_000 {
+	for range 4000 {
 		q := wanted.Question{Range: ranges[random.IntN(len(ranges))], Now: now}
 		for range random.IntN(8) {
 			v := wanted.Version{Version: version()}
