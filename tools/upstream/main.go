@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -17,16 +18,32 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: upstream PROGRAM")
+	source := flag.Bool("source", false, "print the folder of the program's module")
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: upstream [-source] PROGRAM") }
+	flag.Parse()
+	if flag.NArg() != 1 {
+		flag.Usage()
 		os.Exit(2)
 	}
-	binary, err := ensure(ctx, os.Args[1])
+	answer := ensure
+	if *source {
+		answer = folder
+	}
+	path, err := answer(ctx, flag.Arg(0))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "upstream:", err)
 		os.Exit(1)
 	}
-	fmt.Println(binary)
+	fmt.Println(path)
+}
+
+// folder returns where the program's module is.
+func folder(ctx context.Context, name string) (string, error) {
+	p, err := find(name)
+	if err != nil {
+		return "", err
+	}
+	return p.download(ctx)
 }
 
 // ensure returns the path of a program and builds it when it isn't there.

@@ -28,6 +28,11 @@ var programs = map[string]program{
 	"flux":                 {module: "github.com/fluxcd/flux2/v2", version: "2.9.4", main: "./cmd/flux", stamp: "main.VERSION", prepare: addManifest},
 	"kustomize-controller": {module: "github.com/fluxcd/kustomize-controller", version: "1.9.6", within: peers},
 	"source-controller":    {module: "github.com/fluxcd/source-controller", version: "1.9.6", within: peers},
+	"flagger-1.37":         {module: "github.com/fluxcd/flagger", version: "1.37.0", main: "./cmd/flagger"},
+	"flagger-1.36":         {module: "github.com/fluxcd/flagger", version: "1.36.1", main: "./cmd/flagger"},
+	"flagger-1.41":         {module: "github.com/fluxcd/flagger", version: "1.41.0", main: "./cmd/flagger"},
+	"jobset-0.10":          {module: "sigs.k8s.io/jobset", version: "0.10.1", main: "."},
+	"jobset-0.11":          {module: "sigs.k8s.io/jobset", version: "0.11.0", main: "."},
 	"versitygw":            {module: "github.com/versity/versitygw", version: "1.8.0", main: "./cmd/versitygw", stamp: "main.Version"},
 }
 
