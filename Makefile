@@ -79,7 +79,7 @@ modules: ## Tests of the nested modules: lab, lab/addons, tools, interop
 
 .PHONY: e2e
 e2e: build lab ## End-to-end tests, against real pods where this machine can run them
-	@go run -C tools ./upstream flux >/dev/null
+	@for program in flux versitygw flagger-1.36 flagger-1.37 jobset-0.10 jobset-0.11; do go run -C tools ./upstream $$program >/dev/null || exit 1; done
 	@$(GO_TEST) -p 1 -timeout $(TIMEOUT) ./e2e/...
 
 .PHONY: lint
