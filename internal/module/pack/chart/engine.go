@@ -33,9 +33,9 @@ type output struct{ text, random string }
 // missing is what text/template prints where there is nothing; Helm prints nothing.
 const missing = "<no value>"
 
-// execute gives what each template writes, by its name, but for those that are only there for others.
-func execute(ctx context.Context, sources map[string]source, now time.Time) (map[string]output, error) {
-	e := &engine{guard: &guard{ctx: ctx}, seen: map[*parse.Tree]bool{}}
+// execute gives what each template writes, by its name, but for those that are only there for others. All together may take so many steps.
+func execute(ctx context.Context, sources map[string]source, now time.Time, steps int) (map[string]output, error) {
+	e := &engine{guard: &guard{ctx: ctx, most: steps}, seen: map[*parse.Tree]bool{}}
 	set := template.New("chart").Option("missingkey=zero")
 	all := functions(now, func(name string) { e.random = cmp.Or(e.random, name) })
 	all["required"] = required

@@ -11,17 +11,18 @@ import (
 // guard counts what an execution costs and ends it when that is too much, or when its context has ended.
 type guard struct {
 	ctx    context.Context //nolint:containedctx // The life of one rendering.
-	calls  int
+	most   int             // steps
+	steps  int
 	depth  int
 	output int
 }
 
 // step is called for every function, loop and template.
 func (g *guard) step() error {
-	if g.calls++; g.calls > maxCalls {
-		return failf("", "the templates take more than %d steps: they look like an endless loop", maxCalls)
+	if g.steps++; g.steps > g.most {
+		return failf("", "the templates take more than %d steps: they look like an endless loop", g.most)
 	}
-	if g.calls%256 == 0 {
+	if g.steps%256 == 0 {
 		return g.ctx.Err()
 	}
 	return nil

@@ -5,7 +5,7 @@ package chart
 const (
 	maxOutput = 128 << 20 // bytes that all templates write, those included in others counted again
 	maxResult = 16 << 20  // bytes of text, or elements of a list, that one function gives
-	maxCalls  = 1_000_000 // functions that are called, and rounds of loops
+	maxSteps  = 1_000_000 // functions that are called, and rounds of loops
 	maxDepth  = 500       // templates in templates
 	maxWeight = 500_000   // values in a value that is written out
 	maxLoop   = 1_000_000 // elements of a list of numbers

@@ -17,7 +17,11 @@ type File struct {
 }
 
 // Chart is a Helm chart with its subcharts. Rendering uses it up.
-type Chart struct{ root *chartv2.Chart }
+type Chart struct {
+	root *chartv2.Chart
+	// steps is how many its templates may take.
+	steps int
+}
 
 // Load reads a chart. Subcharts below charts/ must be folders: see [Packed]. Errors are *[Error].
 func Load(all []File) (*Chart, error) {
@@ -35,7 +39,7 @@ func Load(all []File) (*Chart, error) {
 	if strings.EqualFold(root.Metadata.Type, "library") {
 		return nil, failf("Chart.yaml", "it is a library for other charts and has nothing to install")
 	}
-	return &Chart{root: root}, nil
+	return &Chart{root: root, steps: maxSteps}, nil
 }
 
 // load calls Helm's loader, which wasn't made for files that are broken on purpose.

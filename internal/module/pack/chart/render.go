@@ -93,7 +93,7 @@ func (c *Chart) Render(ctx context.Context, values map[string]any, r Release) (_
 	if err := collect(c.root, top, sources); err != nil {
 		return nil, err
 	}
-	written, err := execute(ctx, sources, r.Now)
+	written, err := execute(ctx, sources, r.Now, c.steps)
 	if err != nil {
 		return nil, err
 	}
