@@ -45,11 +45,12 @@ func monorepo(ctx context.Context, a *arena, e engine, o monorepoOptions) ([]res
 		return nil, err
 	}
 	w := a.measure(ctx, "monorepo", o.n, e, r)
-	out, err := a.finish(ctx, w, o.n)
-	if err != nil || out[0].Note != "" {
-		return out, err // what isn't there can't be measured further
+	filled, err := a.finish(ctx, w, o.n)
+	if err != nil || filled[0].Note != "" {
+		return filled, err // what isn't there can't be measured further
 	}
 	a.settle(ctx)
+	var out []result
 	for _, step := range []func(context.Context, engine, *running, *gitserver.Repo, monorepoOptions) (result, error){
 		a.irrelevant, a.relevant, a.drift, a.idle,
 	} {
