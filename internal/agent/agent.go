@@ -181,6 +181,7 @@ func newManager(cfg *rest.Config, seat *seat, opts Options) (manager.Manager, er
 		PprofBindAddress:                    cmp.Or(opts.ProfileAddress, nowhere),
 		LeaderElection:                      opts.LeaderElect,
 		LeaderElectionResourceLockInterface: seat.lock,
+		LeaderElectionID:                    Names().Agent, // the metric has it as name
 		LeaderElectionReleaseOnCancel:       true,
 		RenewDeadline:                       new(renewDeadline),
 		Controller:                          config.Controller{CacheSyncTimeout: cacheSyncTimeout, SkipNameValidation: new(true)},
