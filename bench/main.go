@@ -24,7 +24,7 @@ import (
 type options struct {
 	scenarios, engines, sizes string
 	git                       bool
-	repeat, short             int
+	short                     int
 	monorepo                  monorepoOptions
 	start, failing            int
 	binary, out               string
@@ -43,7 +43,6 @@ func main() {
 	flag.IntVar(&o.monorepo.drifts, "drifts", 100, "objects that are changed by hand")
 	flag.DurationVar(&o.monorepo.idle, "idle", 10*time.Minute, "how long nothing is done; 0 leaves that out")
 	flag.BoolVar(&o.git, "git", false, "take applications from Git instead of from a registry")
-	flag.IntVar(&o.repeat, "repeat", 1, "how often all is measured")
 	flag.IntVar(&o.short, "short", 3, "how often floor and Slipway are measured where that takes less than a minute: creation of at most 300, failures, a start; a bar looks at the median")
 	flag.StringVar(&o.binary, "slipway", filepath.Join("bin", "slipway"), "Slipway's executable")
 	flag.StringVar(&o.profiler.dir, "profile", "", "folder for CPU and heap profiles of the API server and of Slipway; the figures are worse with it")
@@ -145,50 +144,48 @@ func (o options) jobs() ([]job, error) {
 		}
 		sizes = append(sizes, n)
 	}
-	for range o.repeat {
-		for scenario := range strings.SplitSeq(o.scenarios, ",") {
-			switch scenario {
-			case "create":
-				for _, n := range sizes {
-					for names := range o.rounds(names, n <= mostShort) {
-						if slices.Contains(names, "floor") {
-							jobs = append(jobs, job{"create", "floor", func(ctx context.Context, a *arena) ([]result, error) {
-								r, err := floor(ctx, a, n)
-								return []result{r}, err
-							}})
-						}
-						for _, name := range names {
-							add("create", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return create(ctx, a, e, n) })
-						}
+	for scenario := range strings.SplitSeq(o.scenarios, ",") {
+		switch scenario {
+		case "create":
+			for _, n := range sizes {
+				for names := range o.rounds(names, n <= mostShort) {
+					if slices.Contains(names, "floor") {
+						jobs = append(jobs, job{"create", "floor", func(ctx context.Context, a *arena) ([]result, error) {
+							r, err := floor(ctx, a, n)
+							return []result{r}, err
+						}})
 					}
-				}
-			case "start":
-				for names := range o.rounds(names, true) {
 					for _, name := range names {
-						add("start", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return there(ctx, a, e, o.start) })
+						add("create", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return create(ctx, a, e, n) })
 					}
 				}
-			case "monorepo":
-				if slices.Contains(names, "floor") {
-					jobs = append(jobs, job{"irrelevant commit", "floor", func(ctx context.Context, a *arena) ([]result, error) {
-						r, err := recordFloor(ctx, a, o.monorepo.n)
-						return []result{r}, err
-					}})
-				}
-				for _, name := range names {
-					add("monorepo", name, func(ctx context.Context, a *arena, e engine) ([]result, error) {
-						return monorepo(ctx, a, e, o.monorepo)
-					})
-				}
-			case "failing":
-				for names := range o.rounds(names, true) {
-					for _, name := range names {
-						add("failing", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return failing(ctx, a, e, o.failing) })
-					}
-				}
-			default:
-				return nil, fmt.Errorf("no scenario %q: create, start, monorepo or failing", scenario)
 			}
+		case "start":
+			for names := range o.rounds(names, true) {
+				for _, name := range names {
+					add("start", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return there(ctx, a, e, o.start) })
+				}
+			}
+		case "monorepo":
+			if slices.Contains(names, "floor") {
+				jobs = append(jobs, job{"irrelevant commit", "floor", func(ctx context.Context, a *arena) ([]result, error) {
+					r, err := recordFloor(ctx, a, o.monorepo.n)
+					return []result{r}, err
+				}})
+			}
+			for _, name := range names {
+				add("monorepo", name, func(ctx context.Context, a *arena, e engine) ([]result, error) {
+					return monorepo(ctx, a, e, o.monorepo)
+				})
+			}
+		case "failing":
+			for names := range o.rounds(names, true) {
+				for _, name := range names {
+					add("failing", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return failing(ctx, a, e, o.failing) })
+				}
+			}
+		default:
+			return nil, fmt.Errorf("no scenario %q: create, start, monorepo or failing", scenario)
 		}
 	}
 	return jobs, nil

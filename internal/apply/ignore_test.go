@@ -230,7 +230,7 @@ func TestIgnoreRuleChoosesItsObjects(t *testing.T) {
 	}
 }
 
-// FuzzCompileIgnore reads any rule, and asks what it accepts of objects: it ends without a panic, and names the rule when it refuses it.
+// FuzzCompileIgnore reads any rule: it ends without a panic, and names the rule when it refuses it.
 func FuzzCompileIgnore(f *testing.F) {
 	for _, seed := range []struct{ path, kind, labels string }{
 		{"/spec/replicas", "Deployment", "app=a"},

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/wanted"
 )
 
 // module reads one Module.
@@ -217,25 +218,13 @@ func upgradeWords(spec v1alpha1.ModuleSpec) string {
 			}
 			days = strings.Join(names, ",")
 		}
-		words = append(words, fmt.Sprintf("%s from %s for %s (%s)", days, w.Start, shortDuration(w.Duration.Duration), cmp.Or(w.TimeZone, "UTC")))
+		words = append(words, fmt.Sprintf("%s from %s for %s (%s)", days, w.Start, wanted.Duration(w.Duration.Duration), cmp.Or(w.TimeZone, "UTC")))
 	}
 	if u.MinAge != nil && u.MinAge.Duration > 0 {
-		words = append(words, "versions that are "+shortDuration(u.MinAge.Duration)+" old")
+		words = append(words, "versions that are "+wanted.Duration(u.MinAge.Duration)+" old")
 	}
 	if spec.Paused {
 		words = append(words, "paused")
 	}
 	return strings.Join(words, "; ")
-}
-
-// shortDuration writes a duration without zeros that say nothing.
-func shortDuration(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }

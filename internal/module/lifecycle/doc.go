@@ -18,4 +18,4 @@
 //   - work ends: whatever happens, it comes to a state in which nothing is due.
 package lifecycle
 
-//go:generate go run ./draw ../../../docs/modules.md
+//go:generate go run ../../drawing/draw lifecycle ../../../docs/modules.md

@@ -194,7 +194,7 @@ func (c *chooser) newest() Choice {
 			if v.parsed.Equal(in[0].parsed) {
 				return c.takes(c.called(v), "it is the newest in %s", c.words())
 			}
-			return c.takes(c.called(v), "it is the newest in %s that is at least %s old; %s isn't yet", c.words(), duration(minAge), in[0].Version.Version)
+			return c.takes(c.called(v), "it is the newest in %s that is at least %s old; %s isn't yet", c.words(), Duration(minAge), in[0].Version.Version)
 		}
 	}
 	return c.takes(c.called(in[0]), "it is the newest in %s", c.words())
@@ -268,8 +268,8 @@ func minAgeOf(u *v1alpha1.Upgrade) time.Duration {
 	return u.MinAge.Duration
 }
 
-// duration writes a duration without zeros that say nothing: 24h, not 24h0m0s.
-func duration(d time.Duration) string {
+// Duration writes a duration without zeros that say nothing: 24h, not 24h0m0s.
+func Duration(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")

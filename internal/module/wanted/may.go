@@ -148,10 +148,10 @@ func (w *waiting) time() {
 	if minAge := minAgeOf(w.Upgrade); minAge > 0 {
 		switch old := w.Published.Add(minAge); {
 		case w.Published.IsZero():
-			w.person("a time of publication, which the package doesn't say: without it %s is never %s old. Add it to the package, or remove spec.upgrade.minAge", w.Version, duration(minAge))
+			w.person("a time of publication, which the package doesn't say: without it %s is never %s old. Add it to the package, or remove spec.upgrade.minAge", w.Version, Duration(minAge))
 		case old.After(w.Now):
 			from = old
-			w.reasons = append(w.reasons, fmt.Sprintf("the age of %s: it will have been published for %s on %s", w.Version, duration(minAge), moment(old, time.UTC)))
+			w.reasons = append(w.reasons, fmt.Sprintf("the age of %s: it will have been published for %s on %s", w.Version, Duration(minAge), moment(old, time.UTC)))
 		}
 	}
 	windows, problems := scheduleOf(w.Upgrade)

@@ -16,4 +16,4 @@
 //   - an attempt ends, and one agent works then.
 package protocol
 
-//go:generate go run ./draw ../../../../docs/agentupgrade.md
+//go:generate go run ../../../drawing/draw protocol ../../../../docs/agentupgrade.md
