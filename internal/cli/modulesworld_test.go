@@ -11,7 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -133,30 +133,20 @@ func underWay(phase v1alpha1.ModulePhase) func(*v1alpha1.ModuleStatus) {
 // agent plays the agent for one Module: each state that answer returns is written, for each change of the Module that it is called with.
 func (w *modulesWorld) agent(m *v1alpha1.Module, answer func(*v1alpha1.Module) []func(*v1alpha1.ModuleStatus)) {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(w.t.Context())
-	watcher, err := w.Watch(ctx, &v1alpha1.ModuleList{}, client.MatchingFields{"metadata.name": m.Name})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	done := make(chan struct{})
-	w.t.Cleanup(func() { cancel(); watcher.Stop(); <-done })
-	go func() {
-		defer close(done)
-		for event := range watcher.ResultChan() {
-			obj, ok := event.Object.(*v1alpha1.Module)
-			if !ok || event.Type == watch.Deleted {
-				continue
-			}
-			for _, step := range answer(obj) {
-				before := obj.DeepCopy()
-				step(&obj.Status)
-				obj.Status.ObservedGeneration = obj.Generation
-				if err := w.Status().Patch(ctx, obj, client.MergeFrom(before)); err != nil && ctx.Err() == nil {
-					w.t.Errorf("play the agent: %v", err)
-				}
+	w.following(&v1alpha1.ModuleList{}, client.MatchingFields{"metadata.name": m.Name}, func(ctx context.Context, obj runtime.Object) {
+		m, ok := obj.(*v1alpha1.Module)
+		if !ok {
+			return
+		}
+		for _, step := range answer(m) {
+			before := m.DeepCopy()
+			step(&m.Status)
+			m.Status.ObservedGeneration = m.Generation
+			if err := w.Status().Patch(ctx, m, client.MergeFrom(before)); err != nil && ctx.Err() == nil {
+				w.t.Errorf("play the agent: %v", err)
 			}
 		}
-	}()
+	})
 }
 
 // once answers only the first Module that fits.

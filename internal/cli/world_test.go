@@ -12,6 +12,7 @@ import (
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -200,8 +201,18 @@ func (w *world) noticing(k kind, reply func(delivered) metav1.Condition) {
 // controlling calls seen with each state of each object of a kind, for the rest of the test.
 func (w *world) controlling(k kind, seen func(context.Context, delivered)) {
 	w.t.Helper()
+	w.following(k.newList(), client.InNamespace(w.namespace), func(ctx context.Context, obj runtime.Object) {
+		if obj, ok := obj.(delivered); ok {
+			seen(ctx, obj)
+		}
+	})
+}
+
+// following calls seen with each state of each object that a list names, for the rest of the test.
+func (w *world) following(list client.ObjectList, which client.ListOption, seen func(context.Context, runtime.Object)) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
-	watcher, err := w.Watch(ctx, k.newList(), client.InNamespace(w.namespace))
+	watcher, err := w.Watch(ctx, list, which)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -210,11 +221,9 @@ func (w *world) controlling(k kind, seen func(context.Context, delivered)) {
 	go func() {
 		defer close(done)
 		for event := range watcher.ResultChan() {
-			obj, ok := event.Object.(delivered)
-			if !ok || event.Type == watch.Deleted {
-				continue
+			if event.Type != watch.Deleted {
+				seen(ctx, event.Object)
 			}
-			seen(ctx, obj)
 		}
 	}()
 }
