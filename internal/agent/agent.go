@@ -106,8 +106,15 @@ const userAgent = "slipway-agent"
 const nowhere = "0"
 
 // Run runs the agent until ctx ends, or until it has handed its work over to the other slot: whoever started it starts it again, and it
-// stands by.
+// stands by. An agent that ends because it was told to has not failed, even where it had not begun yet.
 func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
+	if err := run(ctx, cfg, opts); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	opts.Log = discreet(opts.Log)
 	tel, stopTraces, err := opts.telemetry(ctx)
 	if err != nil {

@@ -16,10 +16,9 @@ import (
 // for, and the startup probe of deploy/ leaves as much time: whoever restarts the agent makes pauses, which grow.
 const patience = 5 * time.Minute
 
-// reached asks until the API server answers, or patience is at its end. A refusal is an answer.
+// reached asks until the API server answers, patience is at its end, or ctx is. A refusal is an answer.
 func reached(ctx context.Context, log logr.Logger, ask func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	enough := time.After(patience)
 	pauses := wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 3, Cap: 3 * time.Second}
 	for told := false; ; told = true {
 		err := ask()
@@ -31,8 +30,10 @@ func reached(ctx context.Context, log logr.Logger, ask func() error) error {
 		}
 		select {
 		case <-time.After(pauses.Step()):
-		case <-ctx.Done():
+		case <-enough:
 			return err
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -59,7 +59,12 @@ func (w *world) working(level string) (log func() string) {
 			w.t.Errorf("agent: %v", err)
 		}
 	})
-	w.t.Cleanup(stop)
+	w.t.Cleanup(func() {
+		stop()
+		if w.t.Failed() {
+			w.t.Log("the agent's log:\n" + errs.String())
+		}
+	})
 	return func() string { stop(); return errs.String() }
 }
 
