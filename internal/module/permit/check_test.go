@@ -138,6 +138,11 @@ func wideRoles(n int) string {
 	return join(all...)
 }
 
+// asks is a gate that asks one object, as somebody does who wants to know what is in it.
+func asks(apiVersion, kind, name string) []v1alpha1.Check {
+	return []v1alpha1.Check{{Name: "spy", Object: &v1alpha1.ObjectCheck{APIVersion: apiVersion, Kind: kind, Name: name, Expression: "self.spec.password.startsWith('a')"}}}
+}
+
 // TestAttacks is what authors of packages and of Modules try.
 func TestAttacks(t *testing.T) {
 	const readPods = `{namespaces: [runners], rules: [{apiGroups: [""], resources: [pods], verbs: [get, list]}]`
@@ -147,6 +152,7 @@ func TestAttacks(t *testing.T) {
 		objects   string
 		namespace string
 		foreign   bool
+		builtin   bool
 		theirs    map[kube.Ref]string
 		declared  v1alpha1.Permissions
 		checks    []v1alpha1.Check
@@ -412,9 +418,7 @@ func TestAttacks(t *testing.T) {
 			want:     []string{`ClusterRole/r allows more than the package says that it needs (permissions in package.yaml), in the whole cluster: - {apiGroups: [""], resources: [secrets], verbs: [get]}`},
 		},
 		"AsksSecrets": {
-			reason: "a gate that asks a Secret tells what is in it, letter by letter", objects: account, checks: []v1alpha1.Check{{Name: "spy", Object: &v1alpha1.ObjectCheck{
-				APIVersion: "v1", Kind: "Secret", Name: "s", Expression: "self.data.password.startsWith('a')",
-			}}},
+			reason: "a gate that asks a Secret tells what is in it, letter by letter", objects: account, checks: asks("v1", "Secret", "s"),
 			want: []string{"check spy of the gate asks Secret s: its answer would tell what is in it"},
 		},
 		"AsksElsewhere": {
@@ -425,6 +429,44 @@ func TestAttacks(t *testing.T) {
 		},
 		"AsksItsOwn": {
 			reason: "it may ask its own", objects: account, checks: []v1alpha1.Check{{Name: "mine", Object: &v1alpha1.ObjectCheck{APIVersion: "v1", Kind: "ConfigMap", Name: "c"}}},
+		},
+		"AsksWhatHasNoNamespace": {
+			reason: "nor what has no namespace, with the rights that the agent has", objects: account, checks: asks("rbac.authorization.k8s.io/v1", "ClusterRole", "somebodys"),
+			want: []string{`check spy of the gate asks ClusterRole somebodys, which has no namespace and isn't the package's. Missing in clusterObjects of a ModuleGrant that spec.grantRef of the Module has to name: - {group: "rbac.authorization.k8s.io", kind: ClusterRole, names: ["somebodys"]}`},
+		},
+		"AsksOtherModules": {
+			reason: "nor other people's Modules", objects: account, checks: asks("slipway.dev/v1alpha1", "Module", "theirs"),
+			want: []string{"check spy of the gate asks Module theirs, which has no namespace"},
+		},
+		"AsksOtherModulesAsPartOfSlipway": {
+			reason: "to define the kind doesn't make every object of it the package's", grant: hooks, builtin: true, checks: asks("slipway.dev/v1alpha1", "Module", "theirs"),
+			objects: `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: modules.slipway.dev}
+spec: {group: slipway.dev, scope: Cluster, names: {kind: Module, plural: modules}, versions: []}`,
+			want: []string{"check spy of the gate asks Module theirs, which has no namespace"},
+		},
+		"AsksWhatIsServedLater": {
+			reason: "a kind that comes after the plan may turn out to have no namespace", objects: account, checks: asks("late.example/v1", "Store", "vault"),
+			want: []string{"check spy of the gate asks Store vault"},
+		},
+		"AsksTheirsOfItsOwnName": {
+			reason: "to bring an object of that name doesn't make somebody else's the package's", objects: clusterRole("somebodys", "[]"), grant: readPods + "}",
+			theirs: map[kube.Ref]string{{Group: rbacv1.GroupName, Kind: "ClusterRole", Name: "somebodys"}: "somebody"}, checks: asks("rbac.authorization.k8s.io/v1", "ClusterRole", "somebodys"),
+			want: []string{"check spy of the gate asks ClusterRole somebodys"},
+		},
+		"AsksOtherNamespaces": {
+			reason: "a Namespace is asked only where the package is in it", objects: account, checks: asks("v1", "Namespace", "shop"), want: []string{"check spy of the gate asks Namespace shop"},
+		},
+		"AsksItsNamespace": {reason: "it may ask its own", objects: account, checks: asks("v1", "Namespace", "runners")},
+		"AsksItsRole": {
+			reason: "and what it brings", objects: clusterRole("r", "[]"), grant: readPods + "}", checks: asks("rbac.authorization.k8s.io/v1", "ClusterRole", "r"),
+		},
+		"AsksItsKind": {
+			reason: "and what its own controller makes", objects: strings.Replace(boat, "Namespaced", "Cluster", 1), grant: hooks, checks: asks("sea.example/v1", "Boat", "b"),
+		},
+		"AsksWhatIsListed": {
+			reason: "and what the grant lists", objects: account, grant: "{clusterObjects: [{kind: PersistentVolume, names: [disk]}]}", checks: asks("v1", "PersistentVolume", "disk"),
 		},
 		"ManyWideRoles": {
 			reason: "a package that makes it expensive is refused, not judged", grant: readPods + "}", objects: wideRoles(30), want: []string{"can't be judged: the rule combines too many"},
@@ -442,7 +484,7 @@ func TestAttacks(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			q := permit.Question{
-				Module: "runner", Namespace: "runners", Own: !c.foreign, Objects: objects(t, c.objects), Declared: c.declared, Checks: c.checks,
+				Module: "runner", Namespace: "runners", Own: !c.foreign, Builtin: c.builtin, Objects: objects(t, c.objects), Declared: c.declared, Checks: c.checks,
 				Served: served, Theirs: c.theirs, Live: live(), Agent: permit.Agent{Namespace: "slipway-system", Accounts: []string{"slipway-agent"}},
 			}
 			if c.namespace != "" {

@@ -1,6 +1,7 @@
 package permit
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,10 +17,7 @@ import (
 func (p *pack) places() {
 	for _, o := range p.Objects {
 		gk := o.GroupVersionKind().GroupKind()
-		kind, served := p.Served(gk)
-		if own, defined := p.own[gk]; defined {
-			kind, served = Served{Namespaced: own}, true
-		}
+		kind, served := p.kind(gk)
 		switch {
 		case p.ours(o):
 		case !served:
@@ -52,18 +50,39 @@ func (p *pack) checks() {
 			p.find("", what+": its answer would tell what is in it; ask another object")
 			continue
 		}
-		kind, served := p.Served(gk)
-		if own, defined := p.own[gk]; defined {
-			kind, served = Served{Namespaced: own}, true
-		}
-		ns := c.Object.Namespace
-		if ns == "" {
-			ns = p.Namespace
-		}
-		if served && kind.Namespaced && !p.in(ns) {
+		kind, served := p.kind(gk)
+		ns := cmp.Or(c.Object.Namespace, p.Namespace)
+		switch {
+		case served && kind.Namespaced && !p.in(ns):
 			p.find("", fmt.Sprintf("%s in namespace %s, where the package may have nothing: add it to namespaces of %s, or leave the check out", what, ns, p.grant()))
+		case (!served || !kind.Namespaced) && !p.mayAsk(gk, c.Object.Name):
+			p.find("", fmt.Sprintf("%s, which has no namespace and isn't the package's. Missing in clusterObjects of %s: - {group: %q, kind: %s, names: [%q]}; its owner may add it, or leave the check out",
+				what, p.grant(), gk.Group, gk.Kind, c.Object.Name))
 		}
 	}
+}
+
+// kind is how the cluster serves a kind, or will as soon as the package is there.
+func (p *pack) kind(gk schema.GroupKind) (Served, bool) {
+	if own, defined := p.own[gk]; defined {
+		return Served{Namespaced: own}, true
+	}
+	return p.Served(gk)
+}
+
+// mayAsk is whether a check may ask an object without a namespace, or one of a kind that isn't served yet, which may turn out to have none:
+// one of the package's own, or one that the grant lists. Kinds of Slipway are nobody's own: other people's Modules are among their objects.
+func (p *pack) mayAsk(gk schema.GroupKind, name string) bool {
+	_, own := p.own[gk]
+	switch {
+	case own && gk.Group != v1alpha1.GroupVersion.Group, p.mayHave(gk, name):
+		return true
+	case gk == schema.GroupKind{Kind: "Namespace"}:
+		return p.in(name)
+	}
+	return p.theirs(gk.Group, gk.Kind, "", name) == "" && slices.ContainsFunc(p.Objects, func(o *unstructured.Unstructured) bool {
+		return o.GroupVersionKind().GroupKind() == gk && o.GetName() == name
+	})
 }
 
 // ours judges objects that are about Slipway itself.

@@ -2,6 +2,7 @@ package permit
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -73,7 +74,7 @@ func (p *pack) where(name string) (everywhere bool, namespaces []string) {
 
 // joins names a role that collects the rules of this one.
 func (p *pack) joins(r *rbacv1.ClusterRole) string {
-	for label := range r.Labels {
+	for _, label := range slices.Sorted(maps.Keys(r.Labels)) {
 		if to, ok := strings.CutPrefix(label, aggregateLabel); ok {
 			return "ClusterRole/" + to
 		}
