@@ -2,6 +2,7 @@ package author_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -168,8 +169,22 @@ func TestNobodyUsesAGrantThatTheyMayNot(t *testing.T) {
 	refused("to put another package into somebody's Module", few.Update(t.Context(), evil))
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"values":{"image":"evil"}}}`))
 	refused("to change its values by a patch", few.Patch(t.Context(), theirs.DeepCopy(), patch))
-	refused("to approve its plan", few.Patch(t.Context(), theirs.DeepCopy(), client.RawPatch("application/merge-patch+json",
-		[]byte(`{"metadata":{"annotations":{"slipway.dev/approve":"sha256:1"}}}`))))
+	note := func(key, value string) client.Patch {
+		return client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, key, value))
+	}
+	for _, key := range []string{v1alpha1.ApproveAnnotation, v1alpha1.RetryAnnotation, v1alpha1.RollbackAnnotation, v1alpha1.ForceAnnotation} {
+		refused("to answer it with "+key, few.Patch(t.Context(), theirs.DeepCopy(), note(key, `"sha256:1"`)))
+		if err := owner.Patch(t.Context(), theirs.DeepCopy(), note(key, `"sha256:1"`)); err != nil {
+			t.Errorf("who may use the grant may answer with %s: %v", key, err)
+		}
+		refused("to answer it otherwise with "+key, few.Patch(t.Context(), theirs.DeepCopy(), note(key, `"sha256:2"`)))
+		if err := few.Patch(t.Context(), theirs.DeepCopy(), note("example.com/note", `"x"`)); err != nil {
+			t.Errorf("an answer that was there before is asked about again: %v", err)
+		}
+		if err := few.Patch(t.Context(), theirs.DeepCopy(), note(key, "null")); err != nil {
+			t.Errorf("an answer may be taken away, as the agent does: %v", err)
+		}
+	}
 	refused("to do it by an apply in somebody else's name", few.Patch(t.Context(), theirs.DeepCopy(), client.RawPatch("application/apply-patch+yaml",
 		[]byte(`{"apiVersion":"slipway.dev/v1alpha1","kind":"Module","metadata":{"name":"m3"},"spec":{"paused":true}}`)), client.FieldOwner("slipway-agent"), client.ForceOwnership))
 	if err := few.Patch(t.Context(), theirs.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"team":"a"}}}`))); err != nil {
@@ -180,8 +195,16 @@ func TestNobodyUsesAGrantThatTheyMayNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	without.Spec.GrantRef = nil
+	refused("to take somebody's Module its grant, and answer it then", few.Update(t.Context(), without))
+	without.Spec.GrantRef = &v1alpha1.GrantReference{Name: "small"}
+	refused("to have somebody's Module use their own grant", few.Update(t.Context(), without))
+	without.Spec.GrantRef = nil
+	if err := owner.Update(t.Context(), without); err != nil {
+		t.Errorf("who may use the grant may do without it: %v", err)
+	}
+	without.Spec.Paused = true
 	if err := few.Update(t.Context(), without); err != nil {
-		t.Errorf("to do without a grant takes no right: %v", err)
+		t.Errorf("without a grant it takes no right: %v", err)
 	}
 }
 
