@@ -10,19 +10,21 @@ import (
 // Fence lets requests that change something through only while its process may work: before it has held the Lease ever (what a process
 // that stands by writes is meant), and while it holds it. The zero value is ready for use. It may be used by several goroutines.
 type Fence struct {
-	until atomic.Int64 // in nanoseconds since 1970; 0: the process has never held the Lease
+	// until is kept with its monotonic part: a clock that is set back must not let a process write for longer than its Lease is its own.
+	// Nil: the process has never held the Lease.
+	until atomic.Pointer[time.Time]
 }
 
 // Extend lets requests through until a time.
-func (f *Fence) Extend(until time.Time) { f.until.Store(until.UnixNano()) }
+func (f *Fence) Extend(until time.Time) { f.until.Store(&until) }
 
 // Close lets nothing through any more.
-func (f *Fence) Close() { f.until.Store(1) }
+func (f *Fence) Close() { f.until.Store(&time.Time{}) }
 
 // Open says whether requests that change something are let through.
 func (f *Fence) Open() bool {
 	until := f.until.Load()
-	return until == 0 || time.Now().UnixNano() < until
+	return until == nil || time.Now().Before(*until)
 }
 
 // Wrap puts the fence around a transport. A request that isn't let through fails with an [ErrFenced].

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/term"
 )
@@ -26,7 +27,10 @@ func TestFence(t *testing.T) {
 		"RanOut":      {"who may have lost it may not", func(f *term.Fence) { f.Extend(time.Now().Add(-time.Second)) }, http.MethodPatch, false},
 		"RanOutReads": {"but may read", func(f *term.Fence) { f.Extend(time.Now().Add(-time.Second)) }, http.MethodGet, true},
 		"Closed":      {"who gave it away may not write", func(f *term.Fence) { f.Close() }, http.MethodPost, false},
-		"Again":       {"who has it again may", func(f *term.Fence) { f.Close(); f.Extend(time.Now().Add(time.Minute)) }, http.MethodDelete, true},
+		"ClockSetBack": {"who may have lost it may not, whatever the clock says", func(f *term.Fence) {
+			f.Extend(setBack(t, time.Now().Add(-time.Second)))
+		}, http.MethodPatch, false},
+		"Again": {"who has it again may", func(f *term.Fence) { f.Close(); f.Extend(time.Now().Add(time.Minute)) }, http.MethodDelete, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var fence term.Fence
@@ -48,4 +52,20 @@ func TestFence(t *testing.T) {
 			}
 		})
 	}
+}
+
+// setBack returns the time as it was kept by a process whose clock was set back an hour since: by the clock it is an hour ahead, and it has
+// passed all the same.
+func setBack(t *testing.T, at time.Time) time.Time {
+	t.Helper()
+	const second = 1 << 30 // of the part that is read from the clock, above the nanoseconds
+	(*struct {
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	})(unsafe.Pointer(&at)).wall += 3600 * second
+	if now := time.Now(); !at.Before(now) || !at.Round(0).After(now.Round(0)) {
+		t.Fatalf("time.Time isn't built as this test thinks: %s", at)
+	}
+	return at
 }
