@@ -71,7 +71,7 @@ func (m *modules) begin(context.Context) error {
 		Agent: permit.Agent{Namespace: namespace, Accounts: []string{userAgent}},
 	})
 	m.pool = observe.New(m.clients, observe.Options{
-		Group: attempt.Group, ManagerOf: attempt.Manager, Assess: assess(m.registry), NeedsBody: m.registry.NeedsBody, Rules: rules(m.registry),
+		Group: attempt.Group, ManagerOf: plan.Manager, Assess: assess(m.registry), NeedsBody: m.registry.NeedsBody, Rules: rules(m.registry),
 	})
 	reconciler := attempt.New(attempt.Parts{
 		Modules: all, Direct: direct, Clients: m.clients, Engine: apply.New(m.clients, m.pool, apply.Settings{Group: attempt.Group}), Pool: m.pool,

@@ -88,7 +88,7 @@ func newItem(obj *unstructured.Unstructured, opts Options) (*item, *Error) {
 	case ref.Name == "":
 		return nil, invalid(ref, "has no metadata.name: add one; metadata.generateName can't be applied again and again")
 	}
-	own := withoutServerMetadata(obj)
+	own := kube.Bare(obj)
 	if ref.GroupKind() == secretKind {
 		if err := foldStringData(own); err != nil {
 			return nil, invalid(ref, err.Error())
@@ -119,15 +119,6 @@ func newItem(obj *unstructured.Unstructured, opts Options) (*item, *Error) {
 	}
 	own.SetLabels(labels)
 	return it, nil
-}
-
-// withoutServerMetadata returns a copy of an object without the metadata that the API server writes.
-func withoutServerMetadata(obj *unstructured.Unstructured) *unstructured.Unstructured {
-	out := obj.DeepCopy()
-	for _, f := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
-		unstructured.RemoveNestedField(out.Object, "metadata", f)
-	}
-	return out
 }
 
 func is(notes map[string]string, key, value string) bool { return strings.EqualFold(notes[key], value) }

@@ -178,10 +178,7 @@ func presentable(obj *unstructured.Unstructured) *unstructured.Unstructured {
 	if obj == nil {
 		return nil
 	}
-	out := withoutServerMetadata(obj)
-	unstructured.RemoveNestedField(out.Object, "metadata", "annotations", lastApplied) // holds the data of Secrets once more
-	unstructured.RemoveNestedField(out.Object, "status")
-	return out
+	return kube.Bare(obj, []string{"status"}, []string{"metadata", "annotations", lastApplied}) // that holds the data of Secrets once more
 }
 
 func text(obj *unstructured.Unstructured) (string, error) {

@@ -131,10 +131,7 @@ func serverOwns(path provenance.Path) bool {
 		return path[0] == "apiVersion" || path[0] == "kind"
 	}
 	key, _ := path[1].(string)
-	return slices.Contains([]string{
-		"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink", "deletionTimestamp",
-		"deletionGracePeriodSeconds", "name", "namespace",
-	}, key)
+	return key == "name" || key == "namespace" || kube.ServerWrites(key)
 }
 
 // setterOf says who sets a field that isn't in Git.

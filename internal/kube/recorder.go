@@ -141,7 +141,7 @@ func (r *Recorder) event(obj client.Object, eventType, reason, message string, d
 			Namespace: obj.GetNamespace(), Name: obj.GetName(),
 			UID: obj.GetUID(), ResourceVersion: obj.GetResourceVersion(),
 		},
-		Type: eventType, Reason: reason, Message: cut(message, maxEventMessage),
+		Type: eventType, Reason: reason, Message: Cut(message, maxEventMessage),
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
 		Source:              corev1.EventSource{Component: r.component},
 		ReportingController: r.component,

@@ -136,7 +136,7 @@ func tail(text string) string {
 	const most = 1000
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > most {
-		return "…" + text[len(text)-most:]
+		return "…" + strings.ToValidUTF8(text[len(text)-most:], "") // not from within a letter
 	}
 	return text
 }

@@ -89,10 +89,7 @@ func (a *attempt) late() string {
 
 func (a *attempt) fail(reason, message string) *v1alpha1.Failure {
 	const most = 4000 // bytes; the API admits 4096 characters
-	if len(message) > most {
-		message = message[:most]
-	}
-	return &v1alpha1.Failure{Reason: reason, Message: message, At: a.now()}
+	return &v1alpha1.Failure{Reason: reason, Message: kube.Cut(message, most), At: a.now()}
 }
 
 // describe sets the conditions as the phase has them: Ready is what people read, the others are for tools.

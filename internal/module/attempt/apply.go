@@ -5,19 +5,19 @@ import (
 	"errors"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
+	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/revision"
 )
 
-func (r *Reconciler) owner(module string) apply.Owner { return apply.Owner{Group: Group, Name: module} }
-
 func (t *task) options() apply.Options {
-	return apply.Options{Owner: t.owner(t.m.Name), Manager: Manager(t.m.Name)}
+	return apply.Options{Owner: plan.Owner(t.m.Name), Manager: plan.Manager(t.m.Name)}
 }
 
 // put applies objects. It returns whether all of them are in the cluster; if not, why they can't be, or nothing if it is worth another try.
@@ -107,7 +107,7 @@ func (t *task) loaded(ctx context.Context) (*sets, lifecycle.Event, error) {
 	if err == nil {
 		return s, "", t.watchAll(ctx, s)
 	}
-	if errors.Is(err, revision.ErrLost) || errors.Is(err, revision.ErrCorrupt) || notFound(err) {
+	if errors.Is(err, revision.ErrLost) || errors.Is(err, revision.ErrCorrupt) || apierrors.IsNotFound(err) {
 		t.failure = t.failed(reasonStorage, err.Error())
 		return nil, lifecycle.Failed, nil
 	}

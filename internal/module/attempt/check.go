@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -21,7 +22,7 @@ func (t *task) objectHolds(ctx context.Context, c v1alpha1.ObjectCheck, namespac
 	if err != nil {
 		return "its apiVersion is none: " + c.APIVersion
 	}
-	ref := kube.Ref{Group: gv.Group, Version: gv.Version, Kind: c.Kind, Namespace: or(c.Namespace, namespace), Name: c.Name}
+	ref := kube.Ref{Group: gv.Group, Version: gv.Version, Kind: c.Kind, Namespace: cmp.Or(c.Namespace, namespace), Name: c.Name}
 	if m, err := t.Clients.Mapping(ref.GroupKind(), ref.Version); err == nil && m.Scope.Name() == meta.RESTScopeNameRoot {
 		ref.Namespace = ""
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/crd"
+	"github.com/slipway-dev/slipway/internal/module/plan"
 )
 
 // storedVersionsPage is how many objects are listed at once when they are stored anew.
@@ -39,7 +39,7 @@ func (t *task) migrations(ctx context.Context, objects []*unstructured.Unstructu
 			t.failure = t.failed(reasonDefinition, err.Error())
 			return nil, nil
 		}
-		live, err := t.liveDefinition(ctx, o)
+		live, err := t.liveDefinition(ctx, kube.RefOf(o))
 		if err != nil {
 			return nil, err
 		}
@@ -54,17 +54,17 @@ func (t *task) migrations(ctx context.Context, objects []*unstructured.Unstructu
 }
 
 // liveDefinition returns a definition as it is in the cluster, nil if it isn't.
-func (t *task) liveDefinition(ctx context.Context, o *unstructured.Unstructured) (*apiextensionsv1.CustomResourceDefinition, error) {
-	live, err := t.Clients.Get(ctx, kube.Identity{}, kube.RefOf(o))
+func (t *task) liveDefinition(ctx context.Context, ref kube.Ref) (*apiextensionsv1.CustomResourceDefinition, error) {
+	live, err := t.Clients.Get(ctx, kube.Identity{}, ref)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", kube.RefOf(o).Subject(), err)
+		return nil, fmt.Errorf("read %s: %w", ref.Subject(), err)
 	}
 	definition := &apiextensionsv1.CustomResourceDefinition{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, definition); err != nil {
-		return nil, fmt.Errorf("read %s: %w", kube.RefOf(o).Subject(), err)
+		return nil, fmt.Errorf("read %s: %w", ref.Subject(), err)
 	}
 	return definition, nil
 }
@@ -140,7 +140,7 @@ func (t *task) storeAnew(ctx context.Context, m migration) (bool, error) {
 		}
 		for _, o := range objects.Items {
 			_, err := cl.Metadata.Resource(gvr).Namespace(o.Namespace).
-				Patch(ctx, o.Name, types.MergePatchType, []byte("{}"), metav1.PatchOptions{FieldManager: Manager(t.m.Name)})
+				Patch(ctx, o.Name, types.MergePatchType, []byte("{}"), metav1.PatchOptions{FieldManager: plan.Manager(t.m.Name)})
 			if err != nil && !apierrors.IsNotFound(err) {
 				return false, fmt.Errorf("store %s/%s/%s in version %s: %w", o.Kind, o.Namespace, o.Name, to, err)
 			}
@@ -163,7 +163,7 @@ func (t *task) forgetVersions(ctx context.Context, steps crd.Steps) error {
 		return err
 	}
 	gvr := apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions")
-	_, err = cl.Dynamic.Resource(gvr).Patch(ctx, steps.Final.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: Manager(t.m.Name)}, "status")
+	_, err = cl.Dynamic.Resource(gvr).Patch(ctx, steps.Final.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: plan.Manager(t.m.Name)}, "status")
 	if err != nil {
 		return fmt.Errorf("write the stored versions of %s: %w", steps.Final.Name, err)
 	}
@@ -209,7 +209,7 @@ func (t *task) restoreDefinitions(ctx context.Context, objects []*unstructured.U
 			t.failure = t.failed(reasonDefinition, err.Error())
 			return false, nil
 		}
-		live, err := t.liveDefinition(ctx, o)
+		live, err := t.liveDefinition(ctx, kube.RefOf(o))
 		if err != nil {
 			return false, err
 		}
@@ -220,13 +220,4 @@ func (t *task) restoreDefinitions(ctx context.Context, objects []*unstructured.U
 	}
 	_, done, err := t.put(ctx, objects)
 	return done, err
-}
-
-func notFound(err error) bool {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if apierrors.IsNotFound(e) {
-			return true
-		}
-	}
-	return false
 }

@@ -135,7 +135,7 @@ func (t *task) plannedWords() words {
 	if s.Target == nil || s.Plan == nil {
 		return w
 	}
-	w.message = fmt.Sprintf("%s%s is planned, and waits for %s", t.running(), s.Target.Version, or(strings.Join(s.Plan.WaitsFor, ", "), "its time"))
+	w.message = fmt.Sprintf("%s%s is planned, and waits for %s", t.running(), s.Target.Version, cmp.Or(strings.Join(s.Plan.WaitsFor, ", "), "its time"))
 	if t.m.Spec.Paused {
 		w.message = fmt.Sprintf("%s%s is planned; the module is paused", t.running(), s.Target.Version)
 	}
@@ -259,7 +259,7 @@ func (t *task) record(ctx context.Context, event lifecycle.Event, from lifecycle
 	w := t.words()
 	warning := w.stalled || d.To == lifecycle.RollingBack
 	if !(d.To == t.rested && from == lifecycle.Planning && !w.stalled) { // at rest again, as before
-		t.tell(warning, w.reason, or(w.message, d.Why))
+		t.tell(warning, w.reason, cmp.Or(w.message, d.Why))
 	}
 	if lifecycle.Resting(d.To) {
 		t.tellOthers(t.m.Name)

@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -68,7 +69,7 @@ func (t *task) work(ctx context.Context) (lifecycle.Event, error) {
 			if err != nil {
 				why = err.Error()
 			}
-			t.failure = t.failed(reasonDeadline, "not finished in time: "+or(why, "the cluster doesn't answer"))
+			t.failure = t.failed(reasonDeadline, "not finished in time: "+cmp.Or(why, "the cluster doesn't answer"))
 			return lifecycle.DeadlinePassed, nil
 		}
 		t.again(left)
@@ -222,11 +223,4 @@ func rejection(m *v1alpha1.Module, digest v1alpha1.Digest) *v1alpha1.Rejection {
 		}
 	}
 	return nil
-}
-
-func or(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }

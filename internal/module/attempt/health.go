@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/module/plan"
 )
 
 // ailing is an object that isn't healthy.
@@ -62,7 +63,7 @@ func (t *task) ailing(ctx context.Context, objects []*unstructured.Unstructured)
 			continue
 		case !exists:
 			verdict = health.Verdict{State: health.Progressing, Message: "does not exist"}
-		case !t.Engine.InSync(t.owner(t.m.Name), ref):
+		case !t.Engine.InSync(plan.Owner(t.m.Name), ref):
 			verdict = health.Verdict{State: health.Progressing, Message: "is not yet seen as applied"}
 		}
 		switch verdict.State {

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
 )
 
@@ -127,13 +128,5 @@ func (t *task) stamp() *metav1.Time {
 }
 
 func (t *task) failed(reason, message string) *v1alpha1.Failure {
-	return &v1alpha1.Failure{Reason: reason, Message: cut(message), At: *t.stamp()}
-}
-
-// cut shortens a message to what the status takes.
-func cut(message string) string {
-	if len(message) <= maxMessage {
-		return message
-	}
-	return string([]rune(message)[:maxMessage/4]) + "…"
+	return &v1alpha1.Failure{Reason: reason, Message: kube.Cut(message, maxMessage), At: *t.stamp()}
 }

@@ -6,10 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
@@ -114,16 +112,9 @@ func contains(refs []kube.Ref, ref kube.Ref) bool {
 
 // definedBy returns the resource that a definition defines, in the version that it stores, and its kind; nothing if it isn't there.
 func (t *task) definedBy(ctx context.Context, ref kube.Ref) (schema.GroupVersionResource, string, error) {
-	live, err := t.Clients.Get(ctx, kube.Identity{}, ref)
-	if apierrors.IsNotFound(err) {
-		return schema.GroupVersionResource{}, "", nil
-	}
-	if err != nil {
-		return schema.GroupVersionResource{}, "", fmt.Errorf("read %s: %w", ref.Subject(), err)
-	}
-	d := &apiextensionsv1.CustomResourceDefinition{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, d); err != nil {
-		return schema.GroupVersionResource{}, "", fmt.Errorf("read %s: %w", ref.Subject(), err)
+	d, err := t.liveDefinition(ctx, ref)
+	if err != nil || d == nil {
+		return schema.GroupVersionResource{}, "", err
 	}
 	for _, v := range d.Spec.Versions {
 		if v.Served && (v.Storage || len(d.Spec.Versions) == 1) {

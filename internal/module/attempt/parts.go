@@ -21,9 +21,6 @@ import (
 // Group is the API group of the labels by which objects name their module: slipway.dev/name.
 const Group = "slipway.dev"
 
-// Manager is the field manager that applies the objects of a module.
-func Manager(module string) string { return "slipway/" + module }
-
 // Planner finds out what an attempt would do.
 type Planner interface {
 	// Plan makes a plan. An error is a *plan.Unavailable: somebody didn't answer.

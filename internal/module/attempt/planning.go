@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"reflect"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -65,21 +65,10 @@ func (t *task) summary(p *plan.Plan) *v1alpha1.PlanSummary {
 	}
 	compared := was.DeepCopy()
 	compared.At, compared.Content, compared.WaitsFor, compared.NextAttempt = is.At, nil, nil, nil
-	if reflect.DeepEqual(normal(compared), normal(is)) {
+	if apiequality.Semantic.DeepEqual(compared, is) { // what is empty isn't there when it comes back from the API server
 		is.At, is.Content = was.At, was.Content
 	}
 	return is
-}
-
-// normal is a summary as it comes back from the API server: what is empty isn't there.
-func normal(s *v1alpha1.PlanSummary) map[string]any {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return nil
-	}
-	var fields map[string]any
-	_ = json.Unmarshal(text, &fields) // it is what was just written
-	return fields
 }
 
 // keepPlan stores the whole plan, if it isn't as it was.

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
+	"github.com/slipway-dev/slipway/internal/module/plan"
 )
 
 const (
@@ -67,7 +68,7 @@ func (r *Reconciler) forget(ctx context.Context, module string) {
 	_, _ = r.Pool.Ensure(ctx, module, kube.Identity{}, nil) // letting go can't fail
 	_, _ = r.Pool.EnsureInputs(ctx, module, kube.Identity{}, nil)
 	r.inputs.set(module, nil)
-	r.Engine.Forget(r.owner(module), r.memory.of(module).refs...)
+	r.Engine.Forget(plan.Owner(module), r.memory.of(module).refs...)
 	r.memory.forget(module)
 	r.Metrics.forget(module)
 	r.Nudge() // what depended on it is planned anew

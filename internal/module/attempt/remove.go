@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
+	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/revision"
 )
 
@@ -294,7 +295,7 @@ func (t *task) releaseObject(ctx context.Context, ref kube.Ref) error {
 		return err
 	}
 	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, Group+"/name")
-	_, err = resource.Patch(ctx, ref.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: Manager(t.m.Name)})
+	_, err = resource.Patch(ctx, ref.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: plan.Manager(t.m.Name)})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -333,7 +334,7 @@ func (t *task) letGo(ctx context.Context) error {
 		return nil
 	}
 	t.tell(false, "Uninstalled", "nothing is left of it")
-	if err := kube.PatchMetadata(ctx, t.Direct, t.m, want, fieldOwner); err != nil && !notFound(err) {
+	if err := kube.PatchMetadata(ctx, t.Direct, t.m, want, fieldOwner); err != nil && !apierrors.IsNotFound(err) {
 		t.gone = false
 		return fmt.Errorf("let the module go: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
+	"github.com/slipway-dev/slipway/internal/module/plan"
 )
 
 // atRest finds what has happened to a module of which nothing is due: what its plan waited for has come, objects differ, objects fail.
@@ -191,7 +192,7 @@ func (t *task) keepUp(ctx context.Context) (lifecycle.Event, error) {
 func (t *task) drifted() []kube.Ref {
 	var out []kube.Ref
 	for _, ref := range t.entry.refs {
-		if t.Engine.Drifted(t.owner(t.m.Name), ref) {
+		if t.Engine.Drifted(plan.Owner(t.m.Name), ref) {
 			out = append(out, ref)
 		}
 	}

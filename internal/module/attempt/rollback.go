@@ -16,6 +16,7 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
+	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/revision"
 )
 
@@ -87,7 +88,7 @@ func (t *task) putBack(ctx context.Context, was *unstructured.Unstructured) erro
 	}
 	live, err := resource.Get(ctx, ref.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		_, err = resource.Create(ctx, fresh(was), metav1.CreateOptions{FieldManager: Manager(t.m.Name)})
+		_, err = resource.Create(ctx, kube.Bare(was, []string{"status"}), metav1.CreateOptions{FieldManager: plan.Manager(t.m.Name)})
 		return wrap(err, "put %s back", ref.Subject())
 	}
 	if err != nil {
@@ -97,9 +98,9 @@ func (t *task) putBack(ctx context.Context, was *unstructured.Unstructured) erro
 		return nil
 	}
 	if live.GetLabels()[Group+"/name"] == t.m.Name {
-		then := fresh(was)
+		then := kube.Bare(was, []string{"status"})
 		then.SetResourceVersion(live.GetResourceVersion())
-		if live, err = resource.Update(ctx, then, metav1.UpdateOptions{FieldManager: Manager(t.m.Name)}); err != nil {
+		if live, err = resource.Update(ctx, then, metav1.UpdateOptions{FieldManager: plan.Manager(t.m.Name)}); err != nil {
 			return fmt.Errorf("put %s back: %w", ref.Subject(), err)
 		}
 	}
@@ -109,7 +110,7 @@ func (t *task) putBack(ctx context.Context, was *unstructured.Unstructured) erro
 // touched tells whether the module has written an object.
 func (t *task) touched(live *unstructured.Unstructured) bool {
 	for _, e := range live.GetManagedFields() {
-		if e.Manager == Manager(t.m.Name) {
+		if e.Manager == plan.Manager(t.m.Name) {
 			return true
 		}
 	}
@@ -129,21 +130,11 @@ func (t *task) disown(ctx context.Context, resource dynamic.ResourceInterface, l
 	if err != nil {
 		return fmt.Errorf("write a patch: %w", err)
 	}
-	_, err = resource.Patch(ctx, was.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: Manager(t.m.Name)})
+	_, err = resource.Patch(ctx, was.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: plan.Manager(t.m.Name)})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	return wrap(err, "give back the fields of %s", kube.RefOf(was).Subject())
-}
-
-// fresh is an object without what the API server writes into it.
-func fresh(was *unstructured.Unstructured) *unstructured.Unstructured {
-	o := was.DeepCopy()
-	for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"} {
-		unstructured.RemoveNestedField(o.Object, "metadata", field)
-	}
-	unstructured.RemoveNestedField(o.Object, "status")
-	return o
 }
 
 // resourceOf is where an object is read and written.

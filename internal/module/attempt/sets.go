@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/revision"
@@ -106,12 +107,12 @@ func (s *sets) added() []kube.Ref {
 	for _, o := range s.before() {
 		stays = append(stays, kube.RefOf(o))
 	}
-	return less(refsOf(append([]*revision.Revision{s.next}, s.over...)...), stays)
+	return apply.Diff(refsOf(append([]*revision.Revision{s.next}, s.over...)...), stays)
 }
 
 // dropped are the objects that the next revision hasn't any more: what a commit prunes.
 func (s *sets) dropped() []kube.Ref {
-	return less(refsOf(append([]*revision.Revision{s.current}, s.over...)...), refsOf(s.next))
+	return apply.Diff(refsOf(append([]*revision.Revision{s.current}, s.over...)...), refsOf(s.next))
 }
 
 // step returns the objects of a step of a revision.
@@ -143,15 +144,6 @@ func refsOf(revisions ...*revision.Revision) []kube.Ref {
 		}
 	}
 	return refs
-}
-
-// less returns the references that aren't among others, whatever the versions.
-func less(refs, others []kube.Ref) []kube.Ref {
-	stays := make(map[kube.Ref]bool, len(others))
-	for _, ref := range others {
-		stays[ref.Unversioned()] = true
-	}
-	return slices.DeleteFunc(slices.Clone(refs), func(ref kube.Ref) bool { return stays[ref.Unversioned()] })
 }
 
 // only returns the references whose step one of these is.

@@ -286,7 +286,7 @@ func (w *world) start(stopAfter int, change ...func(*Parts, *Settings)) *agent {
 		return observe.Verdict{State: string(v.State), Reason: v.Reason, Message: v.Message}
 	}
 	a.pool = observe.New(clients, observe.Options{
-		Group: Group, ManagerOf: Manager, Assess: assess, NeedsBody: health.NeedsBody,
+		Group: Group, ManagerOf: plan.Manager, Assess: assess, NeedsBody: health.NeedsBody,
 	})
 	c := w.clientFor(cfg)
 	w.pack.set(func(p *packages) { p.names = w.names })

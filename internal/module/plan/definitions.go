@@ -206,7 +206,7 @@ func (d *draft) writers(ctx context.Context, live *apiextensionsv1.CustomResourc
 		for i := range list.Items {
 			o := &list.Items[i]
 			name := strings.TrimPrefix(o.Namespace+"/"+o.Name, "/")
-			for version := range versionsOf(o, live.Spec.Group, "slipway/"+d.module.Name) {
+			for version := range versionsOf(o, live.Spec.Group, Manager(d.module.Name)) {
 				if ends[version] {
 					by[version] = append(by[version], name)
 				}

@@ -57,15 +57,13 @@ func (d *draft) obsolete() []kube.Ref {
 	if d.current == nil {
 		return nil
 	}
-	stays := map[kube.Ref]bool{}
-	for _, o := range d.objects {
-		stays[kube.RefOf(o).Unversioned()] = true
-	}
-	var refs []kube.Ref
-	for _, o := range revision.Objects(d.current.Steps) {
-		if ref := kube.RefOf(o); !stays[ref.Unversioned()] {
-			refs = append(refs, ref)
-		}
+	return apply.Diff(refsOf(revision.Objects(d.current.Steps)), refsOf(d.objects))
+}
+
+func refsOf(objects []*unstructured.Unstructured) []kube.Ref {
+	refs := make([]kube.Ref, len(objects))
+	for i, o := range objects {
+		refs[i] = kube.RefOf(o)
 	}
 	return refs
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 const (
@@ -37,9 +39,7 @@ func meaning(o *unstructured.Unstructured) map[string]any {
 	delete(out, "status")
 	metadata, _ := out["metadata"].(map[string]any)
 	metadata = maps.Clone(metadata)
-	for _, name := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
-		delete(metadata, name)
-	}
+	maps.DeleteFunc(metadata, func(field string, _ any) bool { return kube.ServerWrites(field) })
 	if notes, ok := metadata["annotations"].(map[string]any); ok {
 		notes = maps.Clone(notes)
 		delete(notes, "kubectl.kubernetes.io/last-applied-configuration") // holds the object once more

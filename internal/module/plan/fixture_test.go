@@ -311,7 +311,7 @@ func (w *world) install(m *v1alpha1.Module, p *plan.Plan) {
 	}
 	w.Cleanup(func() { _ = w.client.Delete(context.Background(), rev) })
 	engine := apply.New(w.clients, nil, apply.Settings{})
-	options := apply.Options{Owner: plan.Owner(m.Name), Manager: "slipway/" + m.Name}
+	options := apply.Options{Owner: plan.Owner(m.Name), Manager: plan.Manager(m.Name)}
 	for _, step := range p.Steps {
 		var incomplete *apply.Incomplete
 		err := wait.PollUntilContextTimeout(w.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {

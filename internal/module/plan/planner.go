@@ -147,10 +147,7 @@ const maxMessage = 4000
 
 // problem notes what forbids to begin. Its message is a sentence that says what to do.
 func (d *draft) problem(check, object, format string, args ...any) {
-	message := fmt.Sprintf(format, args...)
-	if len(message) > maxMessage {
-		message = string([]rune(message)[:maxMessage/4]) + "…"
-	}
+	message := kube.Cut(fmt.Sprintf(format, args...), maxMessage)
 	d.plan.Problems = append(d.plan.Problems, v1alpha1.PlanProblem{Check: check, Object: object, Message: message})
 }
 
@@ -197,7 +194,10 @@ func Owner(module string) apply.Owner {
 	return apply.Owner{Group: v1alpha1.GroupVersion.Group, Name: module}
 }
 
+// Manager is the field manager that applies the objects of a module.
+func Manager(module string) string { return "slipway/" + module }
+
 // options are how objects would be applied.
 func (d *draft) options() apply.Options {
-	return apply.Options{Owner: Owner(d.module.Name), Manager: "slipway/" + d.module.Name}
+	return apply.Options{Owner: Owner(d.module.Name), Manager: Manager(d.module.Name)}
 }

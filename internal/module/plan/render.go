@@ -73,11 +73,7 @@ func (d *draft) placed(objects []*unstructured.Unstructured) ([]*unstructured.Un
 	defined := scopes(objects)
 	out := make([]*unstructured.Unstructured, 0, len(objects))
 	for _, o := range objects {
-		o = o.DeepCopy()
-		for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink", "ownerReferences", "deletionTimestamp"} {
-			unstructured.RemoveNestedField(o.Object, "metadata", field)
-		}
-		unstructured.RemoveNestedField(o.Object, "status")
+		o = kube.Bare(o, []string{"metadata", "ownerReferences"}, []string{"status"})
 		gk := o.GroupVersionKind().GroupKind()
 		namespaced, known := defined[gk]
 		if !known {

@@ -2,8 +2,6 @@ package supply
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -18,6 +16,7 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/module/pack"
 	"github.com/slipway-dev/slipway/internal/module/plan"
+	"github.com/slipway-dev/slipway/internal/module/revision"
 )
 
 // ModulesAnnotation of a Secret in the agent's namespace names the modules that may use it, separated by commas; * is all of them.
@@ -210,6 +209,5 @@ func digestOf(values pack.Values) v1alpha1.Digest {
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(text)
-	return v1alpha1.Digest("sha256:" + hex.EncodeToString(sum[:]))
+	return revision.DigestOf(text)
 }

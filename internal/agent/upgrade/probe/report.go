@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 // The names of checks.
@@ -63,7 +63,7 @@ func (r *Report) add(name string, at metav1.Time, good string, problems []string
 func shorten(problems []string) string {
 	said := ""
 	for i, p := range problems {
-		p = cut(p, maxMessage/2)
+		p = kube.Cut(p, maxMessage/2)
 		if len(said)+len(p) > maxMessage {
 			return fmt.Sprintf("%s; and %d more", said, len(problems)-i)
 		}
@@ -73,17 +73,6 @@ func shorten(problems []string) string {
 		said += p
 	}
 	return said
-}
-
-// cut shortens a text to so many bytes, between characters.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit] + "…"
 }
 
 // Encode returns the report as a termination message. Messages are left out if they don't fit.
@@ -97,7 +86,7 @@ func (r Report) Encode() ([]byte, error) {
 	}
 	short := Report{Checks: slices.Clone(r.Checks)}
 	for i := range short.Checks {
-		short.Checks[i].Message = cut(short.Checks[i].Message, maxReport/(8*len(short.Checks)))
+		short.Checks[i].Message = kube.Cut(short.Checks[i].Message, maxReport/(8*len(short.Checks)))
 	}
 	return json.Marshal(short)
 }
@@ -112,7 +101,7 @@ func Parse(message string) (Report, error) {
 		return Report{}, fmt.Errorf("the probe's result has no checks")
 	}
 	for i := range r.Checks { // what strangers send must fit into a status
-		r.Checks[i].Name, r.Checks[i].Message = cut(r.Checks[i].Name, 60), cut(r.Checks[i].Message, maxReport/2)
+		r.Checks[i].Name, r.Checks[i].Message = kube.Cut(r.Checks[i].Name, 60), kube.Cut(r.Checks[i].Message, maxReport/2)
 	}
 	r.Checks = r.Checks[:min(len(r.Checks), 16)]
 	return r, nil
