@@ -29,7 +29,7 @@ func recordFloor(ctx context.Context, a *arena, n int) (result, error) {
 	write := func(ctx context.Context, i int, revision string) error {
 		after := all[i].DeepCopy()
 		after.Status = recorded(after.Status, i, revision)
-		err := kube.PatchStatus(ctx, typed, all[i], after, "floor")
+		_, err := kube.PatchStatus(ctx, typed, all[i], after, "floor")
 		all[i] = after
 		return err
 	}

@@ -51,7 +51,7 @@ func (r *KustomizationReconciler) notFinalized(ctx context.Context, obj *kustomi
 	if fresh {
 		r.events.Event(obj, nil, true, meta.PruneFailedReason, message)
 	}
-	if err := kube.PatchStatus(home(ctx), r.client, before, obj, string(kustomizeManager)); err != nil {
+	if _, err := kube.PatchStatus(home(ctx), r.client, before, obj, string(kustomizeManager)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil

@@ -88,6 +88,7 @@ func (t *task) take(ctx context.Context, refs []kube.Ref, annotate bool) error {
 	if err := kube.PatchMetadata(ctx, t.client, t.before, after, string(kustomizeManager)); err != nil {
 		return fmt.Errorf("add finalizer: %w", err)
 	}
-	t.obj.ObjectMeta, t.before, t.entry.written = *after.ObjectMeta.DeepCopy(), after, after
+	t.obj.ObjectMeta, t.before = *after.ObjectMeta.DeepCopy(), after
+	t.entry.written.Is(after, after.ResourceVersion)
 	return nil
 }

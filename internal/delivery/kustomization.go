@@ -114,7 +114,7 @@ func (r *KustomizationReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 		e = r.memory.of(req.NamespacedName)
 		e.uid, e.since = obj.UID, r.opts.Clock.Now()
 	}
-	obj = e.newest(obj)
+	obj = e.written.Newest(obj, func(to, from *kustomizev1.Kustomization) { to.Status = from.Status })
 
 	ctx, leave, ok := r.visit(ctx, obj, e)
 	if !ok {
@@ -142,18 +142,6 @@ func (r *KustomizationReconciler) forget(key types.NamespacedName) {
 		r.leave(key, to, refs)
 	}
 	_, _ = r.local.watcher.EnsureInputs(context.Background(), key.String(), kube.Identity{}, nil) // letting go can't fail
-}
-
-// newest returns obj, or what this process wrote of it last if the cache has not caught up with that.
-func (e *entry) newest(obj *kustomizev1.Kustomization) *kustomizev1.Kustomization {
-	if e.written == nil {
-		return obj.DeepCopy()
-	}
-	if e.written.UID == obj.UID && kube.Older(obj.ResourceVersion, e.written.ResourceVersion) {
-		return e.written.DeepCopy()
-	}
-	e.written = nil
-	return obj.DeepCopy()
 }
 
 // readIgnore compiles spec.ignore, once for each generation.

@@ -73,11 +73,10 @@ type entry struct {
 	uid   types.UID
 	since time.Time // it is known
 	// target is where the object was applied last, or is about to be.
-	target *target
-	past   *past
-	wait   *wait
-	// written is the newest state of the object that this process wrote. The cache may be behind it.
-	written *kustomizev1.Kustomization
+	target  *target
+	past    *past
+	wait    *wait
+	written kube.Written[*kustomizev1.Kustomization]
 
 	// blind: some of what the spec refers to in the cluster can't be watched.
 	blind bool

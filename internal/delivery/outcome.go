@@ -195,13 +195,14 @@ func (t *task) write(ctx context.Context) error {
 	if t.entry.inventory != nil {
 		t.obj.Status.Inventory = t.entry.inventory
 	}
-	if err := kube.PatchStatus(home(ctx), t.client, t.before, t.obj, string(kustomizeManager)); err != nil {
+	version, err := kube.PatchStatus(home(ctx), t.client, t.before, t.obj, string(kustomizeManager))
+	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	t.entry.inventory = nil
 	t.obj.ManagedFields = nil // as in the cache
 	t.before = t.obj.DeepCopy()
-	t.entry.written = t.before
+	t.entry.written.Is(t.obj, version)
 	return nil
 }
 

@@ -149,20 +149,24 @@ func TestPatchStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := ns.DeepCopy()
-	if err := kube.PatchStatus(t.Context(), c, ns, after, "gotk-test"); err != nil || calls.of("PATCH") != 0 {
+	if _, err := kube.PatchStatus(t.Context(), c, ns, after, "gotk-test"); err != nil || calls.of("PATCH") != 0 {
 		t.Errorf("nothing to write: %v, %d requests", err, calls.of("PATCH"))
 	}
 	after.Status.Conditions = []corev1.NamespaceCondition{{Type: "Test", Status: "True", Reason: "R"}}
 	after.Labels["not"] = "written"
-	if err := kube.PatchStatus(t.Context(), c, ns, after, "gotk-test"); err != nil || calls.of("PATCH") != 1 {
+	version, err := kube.PatchStatus(t.Context(), c, ns, after, "gotk-test")
+	if err != nil || calls.of("PATCH") != 1 {
 		t.Errorf("want one write: %v, %d requests", err, calls.of("PATCH"))
 	}
 	var live corev1.Namespace
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(ns), &live); err != nil {
 		t.Fatal(err)
 	}
-	if len(live.Status.Conditions) != 1 || live.Labels["not"] != "" || after.ResourceVersion != live.ResourceVersion {
-		t.Errorf("want the status written and nothing else, and the answer in the object: %+v", live)
+	if len(live.Status.Conditions) != 1 || live.Labels["not"] != "" || version != live.ResourceVersion {
+		t.Errorf("want the status written and nothing else, and version %s: %+v", version, live)
+	}
+	if after.ResourceVersion != ns.ResourceVersion {
+		t.Errorf("version %s isn't one in which the object's labels are as written here", after.ResourceVersion)
 	}
 	manager := ""
 	for _, e := range live.ManagedFields {
@@ -173,10 +177,14 @@ func TestPatchStatus(t *testing.T) {
 	if manager != "gotk-test" {
 		t.Errorf("field manager %q", manager)
 	}
+	after.Labels = live.Labels
 	without := after.DeepCopy()
 	without.Status.Conditions = nil
+	if version, err = kube.PatchStatus(t.Context(), c, after, without, "gotk-test"); err != nil || without.ResourceVersion != version {
+		t.Errorf("want the answer in the object that nobody else has changed: %v, version %s is %s", err, version, without.ResourceVersion)
+	}
 	for _, what := range []string{"what is there", "what is gone already"} {
-		if err := kube.PatchStatus(t.Context(), c, after, without.DeepCopy(), "gotk-test"); err != nil {
+		if _, err := kube.PatchStatus(t.Context(), c, after, without.DeepCopy(), "gotk-test"); err != nil {
 			t.Errorf("remove %s: %v", what, err)
 		}
 	}
@@ -186,7 +194,7 @@ func TestPatchStatus(t *testing.T) {
 	stranger := after.DeepCopy()
 	stranger.UID = "another"
 	stranger.Status.Conditions = nil
-	if err := kube.PatchStatus(t.Context(), c, after, stranger, "gotk-test"); err == nil {
+	if _, err := kube.PatchStatus(t.Context(), c, after, stranger, "gotk-test"); err == nil {
 		t.Errorf("a namesake must not be written to")
 	}
 }

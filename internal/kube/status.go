@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,36 +19,47 @@ import (
 
 // PatchStatus brings the status of an object from that of before to that of after: nothing when they are equal, else one patch
 // on the status subresource, written as fieldOwner. There is no optimistic lock on the resource version: whoever calls
-// owns the status alone. The patch names the object's UID, so that the API server refuses it for a namesake created meanwhile. The
-// resource version that the write made is stored in after.
+// owns the status alone. The patch names the object's UID, so that the API server refuses it for a namesake created meanwhile.
+//
+// The resource version that the write made is returned; without a write, that of after. It is stored in after too, unless somebody else
+// has changed the rest of the object meanwhile: after isn't as it is in that version then, and a lock on it has to fail.
 //
 // Of all ways to write a status this one costs the API server the least: a JSON patch of the fields that changed is applied
 // without decoding the rest, and only the object's metadata is sent back.
-func PatchStatus(ctx context.Context, c client.Client, before, after client.Object, fieldOwner string) error {
+func PatchStatus(ctx context.Context, c client.Client, before, after client.Object, fieldOwner string) (version string, err error) {
 	old, err := statusOf(before)
 	if err != nil {
-		return fmt.Errorf("read old status: %w", err)
+		return "", fmt.Errorf("read old status: %w", err)
 	}
 	want, err := statusOf(after)
 	if err != nil {
-		return fmt.Errorf("read new status: %w", err)
+		return "", fmt.Errorf("read new status: %w", err)
 	}
 	if reflect.DeepEqual(old, want) {
-		return nil
+		return after.GetResourceVersion(), nil
 	}
 	patch, err := json.Marshal(statusPatch(after.GetUID(), old, want))
 	if err != nil {
-		return fmt.Errorf("compare status: %w", err)
+		return "", fmt.Errorf("compare status: %w", err)
 	}
 	answer, err := metadataOf(c, after)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := c.Status().Patch(ctx, answer, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(fieldOwner)); err != nil {
-		return fmt.Errorf("patch status of %s/%s: %w", after.GetNamespace(), after.GetName(), err)
+		return "", fmt.Errorf("patch status of %s/%s: %w", after.GetNamespace(), after.GetName(), err)
 	}
-	after.SetResourceVersion(answer.ResourceVersion)
-	return nil
+	if sameButStatus(after, answer) {
+		after.SetResourceVersion(answer.ResourceVersion)
+	}
+	return answer.ResourceVersion, nil
+}
+
+// sameButStatus tells whether two states of one object differ in nothing but the status: a change of the spec is a new generation.
+func sameButStatus(a, b client.Object) bool {
+	return a.GetGeneration() == b.GetGeneration() && a.GetDeletionTimestamp().Equal(b.GetDeletionTimestamp()) &&
+		maps.Equal(a.GetLabels(), b.GetLabels()) && maps.Equal(a.GetAnnotations(), b.GetAnnotations()) &&
+		slices.Equal(a.GetFinalizers(), b.GetFinalizers()) && apiequality.Semantic.DeepEqual(a.GetOwnerReferences(), b.GetOwnerReferences())
 }
 
 // PatchMetadata brings the metadata of an object from that of before to that of after, if the object is still as before. The two must

@@ -93,7 +93,7 @@ func (s *step) write(ctx context.Context) error {
 	if token, ok := meta.ReconcileAnnotationValue(s.obj.GetAnnotations()); ok {
 		s.obj.Status.LastHandledReconcileAt = token
 	}
-	if err := kube.PatchStatus(ctx, s.client, s.before, s.obj, string(fieldManager)); err != nil {
+	if _, err := kube.PatchStatus(ctx, s.client, s.before, s.obj, string(fieldManager)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil

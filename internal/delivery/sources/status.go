@@ -175,7 +175,7 @@ func (t *task[T]) write(ctx context.Context) error {
 	if t.token != "" {
 		*t.lastHandled = t.token
 	}
-	if err := kube.PatchStatus(ctx, t.client, t.before, t.obj, string(manager)); err != nil {
+	if _, err := kube.PatchStatus(ctx, t.client, t.before, t.obj, string(manager)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil

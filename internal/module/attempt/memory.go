@@ -17,8 +17,7 @@ type memory struct {
 
 // entry is what is remembered of one module. One reconcile at a time uses it; what watches write has a lock of its own.
 type entry struct {
-	// written is the Module as this process wrote it last, until the cache has caught up.
-	written *v1alpha1.Module
+	written kube.Written[*v1alpha1.Module]
 	// plan is the last good plan: with its objects while it is about to be carried out, without them while it waits; nil after a restart.
 	plan *plan.Plan
 	// approved is the digest whose approval was heeded.
@@ -113,12 +112,3 @@ func (e *entry) take(which func(*entry) *bool) bool {
 
 func broke(e *entry) *bool  { return &e.broke }
 func nudged(e *entry) *bool { return &e.nudged }
-
-// newest returns a Module as it was read, or as this process wrote it last if the cache hasn't caught up with that.
-func (e *entry) newest(m *v1alpha1.Module) *v1alpha1.Module {
-	if e.written != nil && e.written.UID == m.UID && kube.Older(m.ResourceVersion, e.written.ResourceVersion) {
-		return e.written.DeepCopy()
-	}
-	e.written = nil
-	return m.DeepCopy()
-}

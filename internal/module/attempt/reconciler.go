@@ -53,7 +53,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	e := r.memory.of(m.Name)
-	m = e.newest(m)
+	m = e.written.Newest(m, func(to, from *v1alpha1.Module) { to.Status = from.Status })
 	t := &task{
 		Reconciler: r, log: ctrl.LoggerFrom(ctx), m: m, before: m.DeepCopy(), entry: e, now: r.settings.Now(),
 		decided: map[lifecycle.Event]bool{},
@@ -148,7 +148,7 @@ func (t *task) prepare(ctx context.Context) error {
 		return fmt.Errorf("prepare: %w", err)
 	}
 	t.m, t.before = want, want.DeepCopy()
-	t.entry.written = want.DeepCopy()
+	t.entry.written.Is(want, want.ResourceVersion)
 	return nil
 }
 
@@ -217,10 +217,11 @@ func (t *task) again(after time.Duration) {
 
 // write brings the status to the API server, if it differs.
 func (t *task) write(ctx context.Context) error {
-	if err := kube.PatchStatus(ctx, t.Direct, t.before, t.m, fieldOwner); err != nil {
+	version, err := kube.PatchStatus(ctx, t.Direct, t.before, t.m, fieldOwner)
+	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	t.before = t.m.DeepCopy()
-	t.entry.written = t.m.DeepCopy()
+	t.entry.written.Is(t.m, version)
 	return nil
 }

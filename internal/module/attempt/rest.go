@@ -102,7 +102,7 @@ func (t *task) stateRevisions(ctx context.Context) error {
 	for i := range all {
 		was := all[i].DeepCopy()
 		t.state(&all[i], named)
-		if err := kube.PatchStatus(ctx, t.Direct, was, &all[i], fieldOwner); err != nil {
+		if _, err := kube.PatchStatus(ctx, t.Direct, was, &all[i], fieldOwner); err != nil {
 			return err
 		}
 	}

@@ -68,7 +68,7 @@ func (t *Teacher) write(ctx context.Context, before *v1alpha1.Interpreter) error
 	} else {
 		apimeta.RemoveStatusCondition(&obj.Status.Conditions, v1alpha1.StalledCondition)
 	}
-	if err := kube.PatchStatus(ctx, t.client, before, obj, fieldManager); client.IgnoreNotFound(err) != nil {
+	if _, err := kube.PatchStatus(ctx, t.client, before, obj, fieldManager); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	if fresh {
