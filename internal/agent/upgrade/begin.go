@@ -161,7 +161,7 @@ func (d *Driver) TakeBack(ctx context.Context, u *v1alpha1.AgentUpgrade) error {
 		if err := d.opts.Client.Get(ctx, key, u); err != nil {
 			return fmt.Errorf("read AgentUpgrade %s: %w", u.Name, err)
 		}
-		if u.Annotations[v1alpha1.RollbackAnnotation] == "" && u.Status.Phase != protocol.TakingBack && u.Status.Phase != protocol.TakenBack {
+		if u.Annotations[v1alpha1.RollbackAnnotation] != digestOf(u.Spec.To.Image) && u.Status.Phase != protocol.TakingBack && u.Status.Phase != protocol.TakenBack {
 			annotate(u, v1alpha1.RollbackAnnotation, digestOf(u.Spec.To.Image))
 			if err := d.opts.Client.Update(ctx, u); ifNotConflict(err) != nil {
 				return fmt.Errorf("ask for the rollback of AgentUpgrade %s: %w", u.Name, err)

@@ -50,7 +50,7 @@ func (a *attempt) makeGuard(ctx context.Context) error {
 		return err
 	}
 	if old == nil {
-		return failf("OldMissing", "slot %s isn't there, so there is nothing to make a guard of", a.u.Spec.From.Slot)
+		return failf(oldMissing, "slot %s isn't there, so there is nothing to make a guard of", a.u.Spec.From.Slot)
 	}
 	const slot = "guard"
 	guard := a.guardMeta()

@@ -37,18 +37,18 @@ func (a *attempt) unfit(ctx context.Context, old *appsv1.StatefulSet) (*v1alpha1
 	from, to := a.u.Spec.From, a.u.Spec.To
 	switch {
 	case a.opts.Off:
-		return a.fail("SwitchedOff", "self-upgrade is switched off here ("+OffEnv+"=off): upgrade with 'slipway install'"), nil
+		return a.fail(switchedOff, "self-upgrade is switched off here ("+OffEnv+"=off): upgrade with 'slipway install'"), nil
 	case !a.opts.Elects:
-		return a.fail("NoElection", "this agent elects no leader (--leader-elect=false), so two of them would work at once: set LEADER_ELECT=true, or upgrade with 'slipway install'"), nil
+		return a.fail(noElection, "this agent elects no leader (--leader-elect=false), so two of them would work at once: set LEADER_ELECT=true, or upgrade with 'slipway install'"), nil
 	case old == nil:
-		return a.fail("NotWhatRuns", fmt.Sprintf("slot %s isn't there", from.Slot)), nil
+		return a.fail(notWhatRuns, fmt.Sprintf("slot %s isn't there", from.Slot)), nil
 	}
 	runs, err := a.runsImage(ctx, old, from)
 	if err != nil {
 		return nil, err
 	}
 	if !runs {
-		return a.fail("NotWhatRuns", fmt.Sprintf("slot %s doesn't run %s but %s", from.Slot, from.Image, a.imageOf(old.Spec.Template.Spec))), nil
+		return a.fail(notWhatRuns, fmt.Sprintf("slot %s doesn't run %s but %s", from.Slot, from.Image, a.imageOf(old.Spec.Template.Spec))), nil
 	}
 	if a.u.Annotations[v1alpha1.RetryAnnotation] == digestOf(to.Image) {
 		return nil, nil
@@ -58,7 +58,7 @@ func (a *attempt) unfit(ctx context.Context, old *appsv1.StatefulSet) (*v1alpha1
 		return nil, fmt.Errorf("look at earlier attempts: %w", err)
 	}
 	if last := lastWith(all.Items, digestOf(to.Image)); last != nil && last.Status.Phase != protocol.Committed {
-		return a.fail("Rejected", fmt.Sprintf("this image failed before, in %s; annotate with %s=%s to try it again", last.Name, v1alpha1.RetryAnnotation, digestOf(to.Image))), nil
+		return a.fail(rejected, fmt.Sprintf("this image failed before, in %s; annotate with %s=%s to try it again", last.Name, v1alpha1.RetryAnnotation, digestOf(to.Image))), nil
 	}
 	return nil, nil
 }
@@ -67,8 +67,7 @@ func (a *attempt) unfit(ctx context.Context, old *appsv1.StatefulSet) (*v1alpha1
 func lastWith(all []v1alpha1.AgentUpgrade, digest string) (last *v1alpha1.AgentUpgrade) {
 	for i := range all {
 		u := &all[i]
-		failed := u.Status.Phase == protocol.TakenBack || u.Status.Phase == protocol.Refused
-		if digestOf(u.Spec.To.Image) != digest || !(u.Status.Phase == protocol.Committed || failed && blames(u.Status.Failure)) {
+		if digestOf(u.Spec.To.Image) != digest || u.Status.Phase != protocol.Committed && !rejects(u) {
 			continue
 		}
 		if last == nil || last.Status.PhaseSince.Before(u.Status.PhaseSince) {
@@ -102,16 +101,4 @@ func (a *attempt) runsImage(ctx context.Context, s *appsv1.StatefulSet, build v1
 func digestOf(image string) string {
 	_, digest, _ := strings.Cut(image, "@")
 	return digest
-}
-
-// blames says whether a failure says something about the image, and not about the moment.
-func blames(f *v1alpha1.Failure) bool {
-	if f == nil {
-		return false
-	}
-	switch f.Reason {
-	case "SwitchedOff", "NoElection", "NotWhatRuns", "Rejected", string(protocol.Deleted), string(protocol.RollbackAsked):
-		return false
-	}
-	return true
 }

@@ -62,8 +62,10 @@ func TestMayNotBegin(t *testing.T) {
 			p.ended("earlier", protocol.Committed, "", -time.Hour)
 			p.ended("later", protocol.TakenBack, "Crashes", -time.Minute)
 		}, protocol.Refused, "Rejected"},
-		"NotToBlame": {"it was ended by a person, which says nothing about the image", nil, nil, func(p *plant) { p.failed("Deleted") }, protocol.Probing, ""},
-		"Advised":    {"the mode says so", nil, func(u *v1alpha1.AgentUpgrade) { u.Spec.Mode = v1alpha1.AgentUpgradeAdvise }, nil, protocol.Advised, ""},
+		"EndedByAPerson": {"that says nothing about the image", nil, nil, func(p *plant) { p.failed("Deleted") }, protocol.Probing, ""},
+		"ProbeRefused":   {"a quota or a policy says nothing about the image", nil, nil, func(p *plant) { p.failed("ProbeRefused") }, protocol.Probing, ""},
+		"OldMissing":     {"what was amiss in the cluster says nothing about the image", nil, nil, func(p *plant) { p.failed("OldMissing") }, protocol.Probing, ""},
+		"Advised":        {"the mode says so", nil, func(u *v1alpha1.AgentUpgrade) { u.Spec.Mode = v1alpha1.AgentUpgradeAdvise }, nil, protocol.Advised, ""},
 		"Helm": {"Helm owns the agent", nil, nil, func(p *plant) {
 			p.edit(func(s *appsv1.StatefulSet) { s.Labels["app.kubernetes.io/managed-by"] = "Helm" })
 		}, protocol.Advised, ""},

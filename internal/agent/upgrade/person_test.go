@@ -1,6 +1,7 @@
 package upgrade_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -38,17 +39,18 @@ func TestAPersonTakesItBack(t *testing.T) {
 				}
 			}, protocol.TakenBack,
 		},
-		"AfterTheCommit": {
-			"the command brings the old agent back, whose template was kept", sound, protocol.Committed, func(p *plant) {
-				d := p.driver(nil)
-				u, err := d.Latest(p.t.Context(), "")
-				if err != nil {
+		"AskedForAnother": {
+			"the command goes on although somebody has asked for the rollback of another image", sound, protocol.Committed, func(p *plant) {
+				u := p.get()
+				u.Annotations = map[string]string{v1alpha1.RollbackAnnotation: strings.Split(oldImage, "@")[1]}
+				if err := p.c.Update(p.t.Context(), u); err != nil {
 					p.t.Fatal(err)
 				}
-				if err := d.TakeBack(p.t.Context(), u); err != nil {
-					p.t.Fatal(err)
-				}
+				p.takeBack()
 			}, protocol.TakenBack,
+		},
+		"AfterTheCommit": {
+			"the command brings the old agent back, whose template was kept", sound, protocol.Committed, (*plant).takeBack, protocol.TakenBack,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,6 +71,21 @@ func TestAPersonTakesItBack(t *testing.T) {
 				t.Errorf("%s: slot a has %d replicas, slot b %d", tc.reason, a, b)
 			}
 		})
+	}
+}
+
+// takeBack is 'slipway agent rollback'.
+func (p *plant) takeBack() {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	d := p.driver(nil)
+	u, err := d.Latest(ctx, "")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := d.TakeBack(ctx, u); err != nil {
+		p.t.Fatal(err)
 	}
 }
 

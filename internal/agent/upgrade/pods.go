@@ -35,7 +35,7 @@ func (a *attempt) newCrashes(ctx context.Context) error {
 				if last := status.LastTerminationState.Terminated; last != nil {
 					why = fmt.Sprintf(", the last time with code %d (%s)", last.ExitCode, last.Reason)
 				}
-				return failf("Crashes", "pod %s ended %d times%s", pod.Name, status.RestartCount, why)
+				return failf(crashes, "pod %s ended %d times%s", pod.Name, status.RestartCount, why)
 			}
 			if wait := status.State.Waiting; wait != nil {
 				a.waits = fmt.Sprintf("pod %s: %s: %s", pod.Name, wait.Reason, tail(wait.Message))

@@ -50,7 +50,7 @@ func (a *attempt) runProbe(ctx context.Context) (done bool, err error) {
 		a.waits = report.Failures()
 		return false, nil
 	case !report.Passed():
-		return false, failf("ProbeFailed", "the new agent can't work here: %s", report.Failures())
+		return false, failf(probeFailed, "the new agent can't work here: %s", report.Failures())
 	}
 	return true, nil
 }
@@ -61,7 +61,7 @@ func (a *attempt) makeProbe(ctx context.Context) error {
 		return err
 	}
 	if old == nil {
-		return failf("OldMissing", "slot %s isn't there, so there is nothing to make a probe of", a.u.Spec.From.Slot)
+		return failf(oldMissing, "slot %s isn't there, so there is nothing to make a probe of", a.u.Spec.From.Slot)
 	}
 	template := a.podOf(old, a.u.Spec.To, probeSlot)
 	pod := a.probePod()
@@ -71,7 +71,7 @@ func (a *attempt) makeProbe(ctx context.Context) error {
 	asProbe(&pod.Spec, a.opts.Name.Container, a.limit(a.state()))
 	if err := a.opts.Client.Create(ctx, pod); err != nil && !apierrors.IsAlreadyExists(err) {
 		if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
-			return failf("ProbeRefused", "no probe can run here: %v", err)
+			return failf(probeRefused, "no probe can run here: %v", err)
 		}
 		return fmt.Errorf("make the probe's pod: %w", err)
 	}

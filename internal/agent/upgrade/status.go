@@ -39,7 +39,7 @@ func (a *attempt) write(ctx context.Context, event protocol.Event, d protocol.De
 		case protocol.RecordFailure:
 			u.Status.Failure = a.failure
 			if u.Status.Failure == nil {
-				u.Status.Failure = a.fail(string(event), d.Why)
+				u.Status.Failure = a.fail(reason(event), d.Why)
 			}
 		case protocol.ForgetFailure:
 			u.Status.Failure = nil
@@ -87,9 +87,9 @@ func (a *attempt) late() string {
 	return said
 }
 
-func (a *attempt) fail(reason, message string) *v1alpha1.Failure {
+func (a *attempt) fail(because reason, message string) *v1alpha1.Failure {
 	const most = 4000 // bytes; the API admits 4096 characters
-	return &v1alpha1.Failure{Reason: reason, Message: kube.Cut(message, most), At: a.now()}
+	return &v1alpha1.Failure{Reason: string(because), Message: kube.Cut(message, most), At: a.now()}
 }
 
 // describe sets the conditions as the phase has them: Ready is what people read, the others are for tools.

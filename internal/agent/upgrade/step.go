@@ -79,19 +79,22 @@ func (a *attempt) carryOn(ctx context.Context) (changed bool, err error) {
 		if err != nil {
 			a.waits = err.Error()
 		}
-		a.failure = a.fail("DeadlinePassed", a.late())
+		a.failure = a.fail(deadlinePassed, a.late())
 		return a.take(ctx, protocol.DeadlinePassed)
 	}
 	return a.wrote && err == nil, err
 }
 
 // failedError is work that can't succeed.
-type failedError struct{ reason, message string }
+type failedError struct {
+	reason  reason
+	message string
+}
 
 func (e *failedError) Error() string { return e.message }
 
-func failf(reason, format string, args ...any) error {
-	return &failedError{reason, fmt.Sprintf(format, args...)}
+func failf(because reason, format string, args ...any) error {
+	return &failedError{because, fmt.Sprintf(format, args...)}
 }
 
 func (a *attempt) state() protocol.State {

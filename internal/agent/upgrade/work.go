@@ -99,7 +99,7 @@ func (a *attempt) startNew(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	if old == nil {
-		return false, failf("OldMissing", "slot %s isn't there, so there is nothing to make slot %s of", a.u.Spec.From.Slot, to.Slot)
+		return false, failf(oldMissing, "slot %s isn't there, so there is nothing to make slot %s of", a.u.Spec.From.Slot, to.Slot)
 	}
 	want := a.likeness(old, to)
 	s, err := a.slot(ctx, to.Slot)
