@@ -2,12 +2,10 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -100,7 +98,7 @@ func (o Options) showModules() (*attempt.Metrics, func(), error) {
 	if registry == nil {
 		return m, func() {}, nil
 	}
-	if err := registry.Register(m); err != nil && !errors.As(err, &prometheus.AlreadyRegisteredError{}) {
+	if err := registry.Register(m); err != nil {
 		return nil, nil, fmt.Errorf("register the metrics of modules: %w", err)
 	}
 	return m, func() { registry.Unregister(m) }, nil
