@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 )
 
 //go:generate go run . ..
@@ -40,9 +39,6 @@ func served() []string {
 		"slipway.dev_modules.yaml",
 	}
 }
-
-// unserved lists the generated CRDs of our own kinds that no agent serves yet: they are kept, and not installed. Now there are none.
-func unserved() []string { return nil }
 
 func main() {
 	if len(os.Args) != 2 {
@@ -80,7 +76,7 @@ func generate(ctx context.Context, config, out string) error {
 	if err := os.MkdirAll(bases, 0o755); err != nil {
 		return err
 	}
-	for _, name := range slices.Concat(served(), unserved()) {
+	for _, name := range served() {
 		data, err := os.ReadFile(filepath.Join(scratch, name))
 		if err != nil {
 			return fmt.Errorf("keep CRD: %w", err)

@@ -67,7 +67,7 @@ func (a *attempt) makeGuard(ctx context.Context) error {
 	term.Stamp(guard, a.holder.Term)
 	guard.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(a.u, v1alpha1.GroupVersion.WithKind(v1alpha1.AgentUpgradeKind))}
 	guard.Spec = appsv1.DeploymentSpec{
-		Replicas: ptrTo(int32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{SlotLabel: slot}}, Template: template,
+		Replicas: new(int32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{SlotLabel: slot}}, Template: template,
 	}
 	if err := a.opts.Client.Create(ctx, guard); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("make the guard: %w", err)

@@ -93,8 +93,8 @@ func asProbe(spec *corev1.PodSpec, container string, limit time.Duration) {
 	}
 	spec.Containers, spec.InitContainers = only, nil
 	spec.RestartPolicy = corev1.RestartPolicyNever
-	spec.ActiveDeadlineSeconds = ptrTo(int64(max(limit.Seconds(), 1)))
-	spec.TerminationGracePeriodSeconds = ptrTo(int64(5))
+	spec.ActiveDeadlineSeconds = new(int64(max(limit.Seconds(), 1)))
+	spec.TerminationGracePeriodSeconds = new(int64(5))
 	spec.Affinity, spec.TopologySpreadConstraints = nil, nil
 }
 

@@ -79,7 +79,7 @@ func scaleDown(s *appsv1.StatefulSet) bool {
 		return false
 	}
 	annotate(s, replicasAnnotation, strconv.Itoa(int(replicasOf(s))))
-	s.Spec.Replicas = ptrTo(int32(0))
+	s.Spec.Replicas = new(int32(0))
 	return true
 }
 
@@ -88,7 +88,7 @@ func scaleUp(s *appsv1.StatefulSet) bool {
 	if replicasOf(s) > 0 {
 		return false
 	}
-	s.Spec.Replicas = ptrTo(hadReplicas(s))
+	s.Spec.Replicas = new(hadReplicas(s))
 	return true
 }
 
@@ -126,7 +126,7 @@ func (d *Driver) likeness(of *appsv1.StatefulSet, build v1alpha1.AgentBuild) *ap
 		ObjectMeta: metav1.ObjectMeta{Namespace: d.opts.Namespace, Name: d.opts.Name.Workload(build.Slot), Labels: labelled(of.Labels, build.Slot)},
 		Spec:       *of.Spec.DeepCopy(),
 	}
-	s.Spec.Replicas = ptrTo(hadReplicas(of))
+	s.Spec.Replicas = new(hadReplicas(of))
 	s.Spec.Selector = &metav1.LabelSelector{MatchLabels: maps.Clone(of.Spec.Selector.MatchLabels)}
 	if delete(s.Spec.Selector.MatchLabels, SlotLabel); build.Slot != v1alpha1.SlotA {
 		// Slot a is what 'slipway install' makes, and its selector can't be changed: it matches more pods than it owns.

@@ -25,13 +25,13 @@ const (
 func (a *attempt) write(ctx context.Context, event protocol.Event, d protocol.Decision) error {
 	u := a.u.DeepCopy()
 	if u.Status.Phase != d.To {
-		u.Status.Phase, u.Status.PhaseSince, u.Status.Deadline = d.To, ptrTo(a.now()), nil
+		u.Status.Phase, u.Status.PhaseSince, u.Status.Deadline = d.To, new(a.now()), nil
 	}
 	report := false
 	for _, mark := range d.Marks {
 		switch mark {
 		case protocol.StartDeadline:
-			u.Status.Deadline = ptrTo(metav1.NewTime(a.opts.Now().Add(a.limit(d.To))))
+			u.Status.Deadline = new(metav1.NewTime(a.opts.Now().Add(a.limit(d.To))))
 		case protocol.RecordProbe:
 			u.Status.Probe = a.probe
 		case protocol.RecordHolder:
@@ -131,5 +131,3 @@ func durationOr(d *metav1.Duration, otherwise time.Duration) time.Duration {
 	}
 	return d.Duration
 }
-
-func ptrTo[T any](v T) *T { return &v }

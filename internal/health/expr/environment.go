@@ -67,35 +67,33 @@ func Environment(more ...cel.EnvOption) (*cel.Env, error) {
 // Parse compiles an expression without checking names and types: its variables are the fields of objects of which nothing is known. Its
 // error is for the person who wrote the expression.
 func Parse(env *cel.Env, text string) (cel.Program, error) {
-	return compile(env, text, env.Parse)
+	_, program, err := compile(env, text, env.Parse)
+	return program, err
 }
 
 // Compile compiles an expression and checks its names and types. Its error is for the person who wrote the expression.
 func Compile(env *cel.Env, text string) (cel.Program, *cel.Type, error) {
-	var out *cel.Type
-	program, err := compile(env, text, func(text string) (*cel.Ast, *cel.Issues) {
-		ast, issues := env.Compile(text)
-		if issues.Err() == nil {
-			out = ast.OutputType()
-		}
-		return ast, issues
-	})
-	return program, out, err
+	ast, program, err := compile(env, text, env.Compile)
+	if err != nil {
+		return nil, nil, err
+	}
+	return program, ast.OutputType(), nil
 }
 
-func compile(env *cel.Env, text string, read func(string) (*cel.Ast, *cel.Issues)) (cel.Program, error) {
+func compile(env *cel.Env, text string, read func(string) (*cel.Ast, *cel.Issues)) (*cel.Ast, cel.Program, error) {
 	if len(text) > MaxText {
-		return nil, fmt.Errorf("the expression has %d bytes; %d are the limit", len(text), MaxText)
+		return nil, nil, fmt.Errorf("the expression has %d bytes; %d are the limit", len(text), MaxText)
 	}
 	ast, issues := read(text)
 	if issues.Err() != nil {
-		return nil, issues.Err()
+		return nil, nil, issues.Err()
 	}
 	if n := multiplied(ast.NativeRep().Expr()); n > maxMultiplied {
-		return nil, fmt.Errorf("the expression puts values into lists and maps, and those into others, so often that it could multiply what it reads "+
+		return nil, nil, fmt.Errorf("the expression puts values into lists and maps, and those into others, so often that it could multiply what it reads "+
 			"%d times; %d are the limit", n, maxMultiplied)
 	}
-	return env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(costs{}), cel.CostLimit(MaxCost), cel.InterruptCheckFrequency(interruptEvery))
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(costs{}), cel.CostLimit(MaxCost), cel.InterruptCheckFrequency(interruptEvery))
+	return ast, program, err
 }
 
 // Eval is EvalWithin without a deadline of the caller's.

@@ -14,13 +14,9 @@ const assumedSize = 128
 // CompileBounded is Compile, and refuses what could exceed the cost limit on an object of ordinary size, such as three loops in each other.
 // It is for expressions that are written once and used on all objects of a kind: their writer is to hear of it first.
 func CompileBounded(env *cel.Env, text string) (cel.Program, *cel.Type, error) {
-	program, out, err := Compile(env, text)
+	ast, program, err := compile(env, text, env.Compile)
 	if err != nil {
 		return nil, nil, err
-	}
-	ast, issues := env.Compile(text)
-	if issues.Err() != nil {
-		return nil, nil, issues.Err()
 	}
 	cost, err := env.EstimateCost(ast, assumed{})
 	if err != nil {
@@ -30,7 +26,7 @@ func CompileBounded(env *cel.Env, text string) (cel.Program, *cel.Type, error) {
 		return nil, nil, fmt.Errorf("the expression could cost %d on an object with lists of %d entries, and %d is the limit; look at less, or loop less deep",
 			cost.Max, assumedSize, MaxCost)
 	}
-	return program, out, nil
+	return program, ast.OutputType(), nil
 }
 
 // assumed gives sizes to what an object has.

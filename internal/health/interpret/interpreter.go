@@ -65,7 +65,7 @@ func (i *Interpreter) assess(obj *unstructured.Unstructured, e *evaluation) (ver
 		if r.when != nil {
 			value, err := e.eval(r.when)
 			if err == nil {
-				holds, err = asTruth(value)
+				holds, err = truth(value)
 			}
 			if err != nil {
 				return health.Verdict{State: health.Unknown, Reason: "ExpressionFailed", Message: e.problem(r.when, err)}, fmt.Sprintf("health[%d]", n)
@@ -94,7 +94,7 @@ func (e *evaluation) verdict(r rule) health.Verdict {
 	if v.Reason == "" {
 		v.Reason = string(r.state)
 	}
-	if s := operation(e, r.message, longText); s != nil {
+	if s := operation(e, r.message, text); s != nil {
 		v.Message = cut(strings.TrimSpace(*s), maxMessage)
 	}
 	if v.Message == "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
@@ -12,16 +13,14 @@ import (
 // maxFile is the size of the largest Interpreter that is read from a file, in bytes: what the API server takes, and some more for YAML.
 const maxFile = 2 << 20
 
-// APIGroup and Kind of an Interpreter in the cluster.
-const (
-	APIGroup = "slipway.dev"
-	Kind     = "Interpreter"
-)
+// interpreterKind is what an Interpreter is in the cluster, in any version.
+func interpreterKind() schema.GroupKind {
+	return schema.GroupKind{Group: "slipway.dev", Kind: "Interpreter"}
+}
 
 // IsInterpreter says whether an object is an Interpreter.
 func IsInterpreter(obj *unstructured.Unstructured) bool {
-	gk := obj.GroupVersionKind().GroupKind()
-	return gk.Group == APIGroup && gk.Kind == Kind
+	return obj.GroupVersionKind().GroupKind() == interpreterKind()
 }
 
 // Read reads an Interpreter from YAML, strictly: a field that it does not have is an error.
@@ -47,7 +46,7 @@ func Read(content []byte) (name string, d Definition, err error) {
 	}
 	what := &unstructured.Unstructured{Object: map[string]any{"apiVersion": whole.APIVersion, "kind": whole.Kind}}
 	if !IsInterpreter(what) {
-		return "", Definition{}, fmt.Errorf("it is a %s of %s, not an Interpreter of %s", whole.Kind, whole.APIVersion, APIGroup)
+		return "", Definition{}, fmt.Errorf("it is a %s of %s, not an %s", whole.Kind, whole.APIVersion, interpreterKind())
 	}
 	name, _ = whole.Metadata["name"].(string)
 	if name == "" {

@@ -184,15 +184,6 @@ func (t *table) find(gvk schema.GroupVersionKind) *entry {
 	return best
 }
 
-// Find gives the interpreter for a kind, with its name. False: the rules of package health decide.
-func (r *Registry) Find(gvk schema.GroupVersionKind) (name string, i *Interpreter, ok bool) {
-	e := r.find(gvk)
-	if e == nil {
-		return "", nil, false
-	}
-	return e.name, e.get(), true
-}
-
 // Assess judges an object by its interpreter, or as health.Assess does where there is none.
 func (r *Registry) Assess(obj *unstructured.Unstructured) health.Verdict {
 	if obj != nil && len(obj.Object) > 0 {

@@ -15,8 +15,6 @@ const (
 	maxDependencies = 256
 )
 
-func asTruth(v ref.Val) (bool, error) { return truth(v) }
-
 func truth(v ref.Val) (bool, error) {
 	b, ok := v.(types.Bool)
 	if !ok {
@@ -29,8 +27,6 @@ func shortText(v ref.Val) (string, error) {
 	s, err := text(v)
 	return cut(s, maxShort), err
 }
-
-func longText(v ref.Val) (string, error) { return text(v) }
 
 // number takes what JSON and CEL have for whole numbers.
 func number(v ref.Val) (int64, error) {

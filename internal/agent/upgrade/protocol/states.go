@@ -97,15 +97,6 @@ func places() []place {
 	}
 }
 
-// States lists all states, in the order in which people meet them.
-func States() []State {
-	var all []State
-	for _, p := range placed {
-		all = append(all, p.state)
-	}
-	return all
-}
-
 // Work returns what an agent does in a state, in this order; nothing where it is the other one's turn, or nobody's, and nothing for a new
 // agent whose slot doesn't have the lease. All of it may be done twice: after a restart it is done from the beginning. When it is finished,
 // that is a [Done].

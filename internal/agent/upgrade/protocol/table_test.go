@@ -19,6 +19,15 @@ const (
 	recreate = v1alpha1.AgentUpgradeRecreate
 )
 
+// everyState lists all states, in the order in which people meet them.
+func everyState() []State {
+	var all []State
+	for _, p := range placed {
+		all = append(all, p.state)
+	}
+	return all
+}
+
 // everyFact calls f with all combinations of facts that a decision may look at.
 func everyFact(f func(Facts)) {
 	for bits := range 1 << 5 {
@@ -33,7 +42,7 @@ func everyFact(f func(Facts)) {
 
 func TestEveryEventInEveryStateIsHandledOrIgnoredOnPurpose(t *testing.T) {
 	decided := 0
-	for _, state := range States() {
+	for _, state := range everyState() {
 		for _, event := range Events() {
 			for _, by := range Agents() {
 				everyFact(func(f Facts) {
@@ -51,7 +60,7 @@ func TestEveryEventInEveryStateIsHandledOrIgnoredOnPurpose(t *testing.T) {
 			}
 		}
 	}
-	if want := len(States()) * len(Events()) * 2 * 32; decided != want {
+	if want := len(everyState()) * len(Events()) * 2 * 32; decided != want {
 		t.Errorf("looked at %d combinations, want %d", decided, want)
 	}
 }
@@ -175,7 +184,7 @@ func TestEveryStateIsAPhase(t *testing.T) {
 		}
 		phases = append(phases, phase)
 	}
-	want := slices.DeleteFunc(States(), func(s State) bool { return s == Gone })
+	want := slices.DeleteFunc(everyState(), func(s State) bool { return s == Gone })
 	if diff := cmp.Diff(want, phases); diff != "" {
 		t.Errorf("(-states +phases):\n%s", diff)
 	}

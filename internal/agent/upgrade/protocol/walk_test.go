@@ -39,7 +39,7 @@ func TestEveryStateIsReached(t *testing.T) {
 	for _, w := range walk(t, nothing) {
 		reached[w.state] = true
 	}
-	for _, state := range States() {
+	for _, state := range everyState() {
 		if !reached[state] {
 			t.Errorf("nothing leads to %s", state)
 		}
