@@ -87,10 +87,3 @@ package rbac
 
 // What revisions hold is kept in Secrets of the agent's own namespace, and what modules name there is watched.
 // +kubebuilder:rbac:groups="",resources=secrets,namespace=slipway-system,verbs=get;list;watch;create;delete
-
-// What a plan looks at beside what the module brings: whose rights a new binding would join, whether somebody asks who writes Modules, for
-// which machines images have to be.
-// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;clusterroles;rolebindings;clusterrolebindings,verbs=get;list;watch
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,verbs=get
-// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list
-// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
