@@ -16,16 +16,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// installed tells early, and with what to do, that the cluster does not know the kinds without which the agent has nothing to do.
-func installed(mapper apimeta.RESTMapper, opts Options) error {
-	needed := []schema.GroupVersionKind{
+// needed are the kinds without which the agent has nothing to do.
+func (o Options) needed() []schema.GroupVersionKind {
+	kinds := []schema.GroupVersionKind{
 		sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind),
 		kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
 	}
-	if listens(opts.ReceiverAddress) {
-		needed = append(needed, notificationv1.GroupVersion.WithKind(notificationv1.ReceiverKind))
+	if listens(o.ReceiverAddress) {
+		kinds = append(kinds, notificationv1.GroupVersion.WithKind(notificationv1.ReceiverKind))
 	}
-	for _, gvk := range needed {
+	return kinds
+}
+
+// installed tells early, and with what to do, that the cluster does not know a kind without which the agent has nothing to do.
+func installed(mapper apimeta.RESTMapper, opts Options) error {
+	for _, gvk := range opts.needed() {
 		known, err := knows(mapper, gvk)
 		if err != nil {
 			return err

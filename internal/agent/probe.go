@@ -11,11 +11,7 @@ import (
 
 // Probe tries whether an agent with these options could work in a cluster, and changes nothing.
 func Probe(ctx context.Context, cfg *rest.Config, opts Options) (probe.Report, error) {
-	needed := []string{"gitrepositories.source.toolkit.fluxcd.io", "kustomizations.kustomize.toolkit.fluxcd.io"}
-	if listens(opts.ReceiverAddress) {
-		needed = append(needed, "receivers.notification.toolkit.fluxcd.io")
-	}
-	promise, err := probe.Carried(needed...)
+	promise, err := probe.Carried(opts.needed()...)
 	if err != nil {
 		return probe.Report{}, fmt.Errorf("read what the agent is installed with: %w", err)
 	}

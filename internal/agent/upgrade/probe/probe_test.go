@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -21,7 +22,7 @@ const needed = "kustomizations.kustomize.toolkit.fluxcd.io"
 
 func promise(t *testing.T) probe.Promise {
 	t.Helper()
-	p, err := probe.Carried(needed)
+	p, err := probe.Carried(kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,8 +36,8 @@ type Kind struct {
 	Needed bool
 }
 
-// Carried is the promise of this binary, from the manifests that it carries. needed names the definitions without which it doesn't run.
-func Carried(needed ...string) (Promise, error) {
+// Carried is the promise of this binary, from the manifests that it carries. needed are the kinds without which it doesn't run.
+func Carried(needed ...schema.GroupVersionKind) (Promise, error) {
 	var p Promise
 	roles, err := config.FS.ReadFile("rbac/role.yaml")
 	if err != nil {
@@ -73,7 +73,7 @@ func (p Promise) inOwn(k Kind) bool {
 	})
 }
 
-func kinds(needed []string) ([]Kind, error) {
+func kinds(needed []schema.GroupVersionKind) ([]Kind, error) {
 	text, err := config.FS.ReadFile("crd/kustomization.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("read the agent's definitions: %w", err)
@@ -82,9 +82,9 @@ func kinds(needed []string) ([]Kind, error) {
 	if err := yaml.Unmarshal(text, &list); err != nil {
 		return nil, fmt.Errorf("read the agent's definitions: %w", err)
 	}
-	isNeeded := map[string]bool{}
-	for _, name := range needed {
-		isNeeded[name] = true
+	isNeeded := map[schema.GroupKind]bool{}
+	for _, gvk := range needed {
+		isNeeded[gvk.GroupKind()] = true
 	}
 	var all []Kind
 	for _, file := range list.Resources {
@@ -100,7 +100,7 @@ func kinds(needed []string) ([]Kind, error) {
 			if v.Storage {
 				all = append(all, Kind{
 					GroupVersionResource: schema.GroupVersionResource{Group: crd.Spec.Group, Version: v.Name, Resource: crd.Spec.Names.Plural},
-					Name:                 crd.Name, Needed: isNeeded[crd.Name],
+					Name:                 crd.Name, Needed: isNeeded[schema.GroupKind{Group: crd.Spec.Group, Kind: crd.Spec.Names.Kind}],
 				})
 			}
 		}
