@@ -10,6 +10,7 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/protocol"
+	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 // OffEnv switches self-upgrade off in an agent where it is "off".
@@ -21,7 +22,7 @@ func (a *attempt) mayBegin(ctx context.Context, facts protocol.Facts) (protocol.
 	if err != nil {
 		return facts, err
 	}
-	if a.u.Spec.Mode == v1alpha1.AgentUpgradeAdvise || old != nil && OwnerOf(old) != "" {
+	if a.u.Spec.Mode == v1alpha1.AgentUpgradeAdvise || old != nil && kube.KeeperOf(old) != (kube.Keeper{}) { // who would undo an upgrade, or be undone by it
 		facts.Advised = true
 		return facts, nil
 	}

@@ -159,33 +159,6 @@ func TestOldSlotMissing(t *testing.T) {
 	}
 }
 
-func TestOwnerOf(t *testing.T) {
-	field := func(manager string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationApply}}}
-	}
-	for name, tc := range map[string]struct {
-		meta metav1.ObjectMeta
-		want string
-	}{
-		"Nobody":          {field("slipway-install"), ""},
-		"HelmRelease":     {metav1.ObjectMeta{Annotations: map[string]string{"meta.helm.sh/release-name": "agent"}}, "Helm agent"},
-		"HelmLabel":       {metav1.ObjectMeta{Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}}, "Helm"},
-		"FluxHelmRelease": {metav1.ObjectMeta{Labels: map[string]string{"helm.toolkit.fluxcd.io/name": "agent"}, Annotations: map[string]string{"meta.helm.sh/release-name": "agent"}}, "Flux's HelmRelease agent"},
-		"Kustomization":   {metav1.ObjectMeta{Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "infra"}}, "Flux's Kustomization infra"},
-		"ArgoLabel":       {metav1.ObjectMeta{Labels: map[string]string{"argocd.argoproj.io/instance": "infra"}}, "Argo CD infra"},
-		"ArgoTracking":    {metav1.ObjectMeta{Annotations: map[string]string{"argocd.argoproj.io/tracking-id": "infra:apps/StatefulSet:x/y"}}, "Argo CD infra:apps/StatefulSet:x/y"},
-		"ArgoManager":     {field("argocd-controller"), "argocd-controller"},
-		"HelmManager":     {field("helm"), "helm"},
-		"FluxManager":     {field("kustomize-controller"), "kustomize-controller"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := upgrade.OwnerOf(&appsv1.StatefulSet{ObjectMeta: tc.meta}); got != tc.want {
-				t.Errorf("got %q, want %q", got, tc.want)
-			}
-		})
-	}
-}
-
 // TestTheNewSlotIsLikeTheOldOne but for its name, its label, its image and what keeps its pods apart.
 func TestTheNewSlotIsLikeTheOldOne(t *testing.T) {
 	p := newPlant(t, sound)

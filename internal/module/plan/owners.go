@@ -68,7 +68,7 @@ func (d *draft) adopt(object string, o owner) {
 
 // ownerOf says whose an object is; false: the module's.
 func (d *draft) ownerOf(o *unstructured.Unstructured) (owner, bool) {
-	labels, notes := o.GetLabels(), o.GetAnnotations()
+	labels := o.GetLabels()
 	if labels["app.kubernetes.io/part-of"] == "slipway" && (o.GetNamespace() == d.Agent.Namespace || o.GetNamespace() == "" && strings.HasPrefix(o.GetName(), "slipway-")) {
 		return owner{who: "Slipway itself", never: "no package may bring or change it; leave the object out"}, true
 	}
@@ -86,44 +86,35 @@ func (d *draft) ownerOf(o *unstructured.Unstructured) (owner, bool) {
 	if d.known[kube.RefOf(o).Unversioned()] {
 		return owner{}, false // its label was taken away, which is drift
 	}
-	switch {
-	case labels["kustomize.toolkit.fluxcd.io/name"] != "":
-		name := labels["kustomize.toolkit.fluxcd.io/namespace"] + "/" + labels["kustomize.toolkit.fluxcd.io/name"]
-		return owner{who: "Kustomization " + name, stop: "take it out of there, or suspend that, else the two of them change it back and forth"}, true
-	case labels["helm.toolkit.fluxcd.io/name"] != "":
-		name := labels["helm.toolkit.fluxcd.io/namespace"] + "/" + labels["helm.toolkit.fluxcd.io/name"]
-		return owner{who: "HelmRelease " + name, stop: "suspend that, else the two of them change it back and forth"}, true
-	case notes["argocd.argoproj.io/tracking-id"] != "":
-		name, _, _ := strings.Cut(notes["argocd.argoproj.io/tracking-id"], ":")
-		return owner{who: "Argo CD application " + name, stop: "take it out of there, else the two of them change it back and forth"}, true
-	case notes["meta.helm.sh/release-name"] != "":
-		return owner{who: "Helm release " + notes["meta.helm.sh/release-namespace"] + "/" + notes["meta.helm.sh/release-name"], stop: "don't run helm upgrade or uninstall for it any more"}, true
-	case labels["olm.owner"] != "":
-		return owner{who: "the Operator Lifecycle Manager (" + labels["olm.owner"] + ")", stop: "remove the subscription"}, true
+	keeper := kube.KeeperOf(o)
+	switch keeper.Kind {
+	case "":
+		return owner{who: writerOf(o)}, true
+	case kube.KeeperKustomization:
+		return owner{who: keeper.String(), stop: "take it out of there, or suspend that, else the two of them change it back and forth"}, true
+	case kube.KeeperHelmRelease:
+		return owner{who: keeper.String(), stop: "suspend that, else the two of them change it back and forth"}, true
+	case kube.KeeperHelm:
+		return owner{who: keeper.String(), stop: "don't run helm upgrade or uninstall for it any more"}, true
+	case kube.KeeperOLM:
+		return owner{who: keeper.String(), stop: "remove the subscription"}, true
+	default:
+		return owner{who: keeper.String(), stop: "take it out of there, else the two of them change it back and forth"}, true
 	}
-	return byFields(o), true
 }
 
-// byFields finds an owner in the record of who writes which field. Anybody may write anything there; it is for words only.
-func byFields(o *unstructured.Unstructured) owner {
-	var last string
+// writerOf finds who has written an object that nobody keeps: a person before all others. Anybody may call themselves anything there; it is for
+// words only.
+func writerOf(o *unstructured.Unstructured) string {
+	last := "somebody"
 	for _, e := range o.GetManagedFields() {
-		switch manager := e.Manager; {
+		switch {
 		case e.Subresource != "":
-		case strings.HasPrefix(manager, "argocd"):
-			return owner{who: "Argo CD", stop: "take it out of there, else the two of them change it back and forth"}
-		case manager == "kustomize-controller", manager == "helm-controller":
-			return owner{who: "Flux (" + manager + ")", stop: "take it out of there, else the two of them change it back and forth"}
-		case manager == "helm", manager == "Helm":
-			return owner{who: "Helm", stop: "don't run helm upgrade or uninstall for it any more"}
-		case strings.HasPrefix(manager, "kubectl"):
-			last = "a person (" + manager + ")"
-		case last == "":
-			last = "somebody (" + manager + ")"
+		case strings.HasPrefix(e.Manager, "kubectl"):
+			return "a person (" + e.Manager + ")"
+		case last == "somebody":
+			last += " (" + e.Manager + ")"
 		}
 	}
-	if last == "" {
-		last = "somebody"
-	}
-	return owner{who: last}
+	return last
 }
