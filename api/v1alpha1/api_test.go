@@ -179,9 +179,9 @@ func TestDefaults(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("1", 64)
 	cases := map[string]struct{ text, want string }{
 		"Module": {
-			text: "{apiVersion: slipway.dev/v1alpha1, kind: Module, metadata: {name: short}, spec: {source: {builtin: {name: delivery}}, " +
+			text: "{apiVersion: slipway.dev/v1alpha1, kind: Module, metadata: {name: short}, spec: {source: {oci: {url: 'oci://a/b'}}, " +
 				"upgrade: {windows: [{start: '02:00', duration: 1h}]}, uninstall: {}, valuesFrom: [{kind: Secret, name: a}]}}",
-			want: "{source: {builtin: {name: delivery, run: InAgent}}, interval: 10m, rollback: Automatic, revisionHistoryLimit: 3, " +
+			want: "{source: {oci: {url: 'oci://a/b'}}, interval: 10m, rollback: Automatic, revisionHistoryLimit: 3, " +
 				"upgrade: {windows: [{start: '02:00', duration: 1h, timeZone: UTC}]}, uninstall: {definitions: Keep}, " +
 				"valuesFrom: [{kind: Secret, name: a, key: values.yaml}]}",
 		},

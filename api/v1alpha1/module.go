@@ -32,7 +32,9 @@ type Module struct {
 // ModuleSpec is what is wanted.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)",message="namespace can't be changed, as that would be another installation: delete the module and create it again"
-// +kubebuilder:validation:XValidation:rule="!has(self.source.builtin) || self.source.builtin.run != 'InAgent' || !(has(self.version) || has(self.catalogue))",message="a module that runs in the agent has the agent's version: leave out version and catalogue, or set source.builtin.run to Deployment"
+// +kubebuilder:validation:XValidation:rule="!has(self.source.builtin) || self.source.builtin.name == 'agent' || !(has(self.version) || has(self.catalogue) || has(self.upgrade))",message="it runs in the agent and has the agent's version: leave out version, catalogue and upgrade here, and say them in a module with source.builtin.name agent"
+// +kubebuilder:validation:XValidation:rule="!has(self.source.builtin) || !(has(self.verify) || has(self.__namespace__) || has(self.values) || has(self.valuesFrom) || has(self.images) || has(self.grantRef) || has(self.gate) || has(self.dependsOn) || has(self.uninstall) || has(self.adopt) && self.adopt)",message="what is part of Slipway has no package and no objects: leave out verify, namespace, values, valuesFrom, images, grantRef, gate, dependsOn, adopt and uninstall"
+// +kubebuilder:validation:XValidation:rule="has(self.source.builtin) == has(oldSelf.source.builtin) && (!has(self.source.builtin) || self.source.builtin.name == oldSelf.source.builtin.name)",message="a module that is part of Slipway can't become another one: delete this Module and create another"
 // +kubebuilder:validation:XValidation:rule="!has(self.source.manifests) || has(self.version) || has(self.catalogue)",message="a web server has no list of versions: name one in version, or follow a catalogue"
 type ModuleSpec struct {
 	// Source says where the package comes from.

@@ -112,29 +112,26 @@ type ManifestsSource struct {
 }
 
 // BuiltinSource is a module that is part of Slipway.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || self.name == 'agent'",message="only the agent has an image whose registry is asked: leave out secretRef"
 type BuiltinSource struct {
-	// Name of the module: delivery.
+	// Name of the module. agent: the agent itself, which replaces itself by the wanted version. delivery: what serves Flux's kinds, in the
+	// agent's process and version.
 	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Enum=agent;delivery
 	Name string `json:"name"`
 
-	// Run says where it runs. InAgent: in the agent's process, in the agent's version. Deployment: in pods of its own, in the version of
-	// the Module. Default: InAgent.
+	// SecretRef names a Secret of type kubernetes.io/dockerconfigjson, with which the registry of the agent's image is asked for its tags.
+	// Default: anonymous.
 	//
 	// +optional
-	// +kubebuilder:default=InAgent
-	Run RunMode `json:"run,omitempty"`
+	SecretRef *SecretReference `json:"secretRef,omitempty"`
 }
 
-// RunMode says where a built-in module runs.
-//
-// +kubebuilder:validation:Enum=InAgent;Deployment
-type RunMode string
-
+// The modules that are part of Slipway.
 const (
-	RunInAgent    RunMode = "InAgent"
-	RunDeployment RunMode = "Deployment"
+	BuiltinAgent    = "agent"
+	BuiltinDelivery = "delivery"
 )
 
 // Catalogue is a list of versions by module and channel. Exactly one of ConfigMap, OCI and Git is set.

@@ -39,6 +39,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/health/interpreters"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/attempt"
+	"github.com/slipway-dev/slipway/internal/module/builtin"
 	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/source/bucket"
 	"github.com/slipway-dev/slipway/internal/source/oci"
@@ -47,6 +48,8 @@ import (
 
 // Options say how the agent runs. The zero value of each is its default.
 type Options struct {
+	// Version of this build of Slipway. Empty: not known.
+	Version string
 	// DataDir holds what was fetched. Losing it costs one fetch. Required.
 	DataDir string
 	// Namespaces are watched; none: all.
@@ -273,6 +276,7 @@ func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *tele
 	ownEvents := kube.NewRecorder(core, mgr.GetScheme(), userAgent)
 	mods := &modules{mgr: mgr, clients: clients, registry: registry, events: ownEvents, opts: opts}
 	kinds := &kinds{mapper: mgr.GetRESTMapper(), log: mgr.GetLogger()}
+	mods.builtin = builtin.Parts{Capabilities: map[string]builtin.Capability{v1alpha1.BuiltinDelivery: delivering(kinds, gate)}}
 	if err := kinds.offer(
 		ctx,
 		append([]served{

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -158,4 +159,17 @@ func (k *kinds) serveKnown(ctx context.Context) (came []served, err error) {
 	}
 	k.lacking = lacking
 	return came, nil
+}
+
+// lacks names the kinds of these groups that aren't served, as the cluster doesn't know them.
+func (k *kinds) lacks(groups ...string) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var names []string
+	for _, kind := range k.lacking {
+		if slices.Contains(groups, kind.gvk.Group) {
+			names = append(names, kind.gvk.Kind)
+		}
+	}
+	return names
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/health/interpret"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/attempt"
+	"github.com/slipway-dev/slipway/internal/module/builtin"
 	"github.com/slipway-dev/slipway/internal/module/permit"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/revision"
@@ -28,6 +29,7 @@ type modules struct {
 	registry *interpret.Registry
 	events   *kube.Recorder
 	opts     Options
+	builtin  builtin.Parts // of the parts of Slipway: what only the agent knows of them
 
 	mu    sync.Mutex
 	pool  *observe.Pool
@@ -76,7 +78,10 @@ func (m *modules) begin(context.Context) error {
 		Store: store, Planner: planner, Permits: &permits{cached: all, direct: direct}, Events: m.events, Assess: m.registry.Assess,
 		Metrics: m.opts.moduleMetrics, Secret: m.shelf.Secret, Namespace: namespace,
 	}, attempt.Settings{Concurrent: m.opts.Kustomizations.Concurrent})
-	return reconciler.SetUp(mgr, all)
+	if err := reconciler.SetUp(mgr, all); err != nil {
+		return err
+	}
+	return m.beginBuiltin(mgr, all, direct, func() { reconciler.Nudge() })
 }
 
 // close lets go of what modules use.

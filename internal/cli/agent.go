@@ -132,6 +132,9 @@ func (a *App) runAgent(cmd *cobra.Command, f *agentFlags) error {
 		return fmt.Errorf("load kubeconfig: %w", err)
 	}
 	f.Log, f.LeaseNamespace = log, namespace
+	if v := readVersion().Version; v != develVersion {
+		f.Version = v
+	}
 	f.Traces = f.OTLPEndpoint != "" || telemetry.TracingAsked(os.Getenv)
 	if !f.allNamespaces {
 		f.Namespaces = []string{namespace}

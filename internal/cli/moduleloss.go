@@ -33,6 +33,8 @@ type moduleLoss struct {
 	Namespaces []lostNamespace `json:"namespaces,omitempty"`
 	// Dependants are modules that require this one.
 	Dependants []string `json:"dependants,omitempty"`
+	// Stays says what goes on without the Module, where that is all of it.
+	Stays string `json:"stays,omitempty"`
 }
 
 // countedKind is a kind, and how many objects of it go.
@@ -232,6 +234,9 @@ func (a *App) printLoss(l *moduleLoss) {
 		} else {
 			fmt.Fprintln(a.Out, "Stays: "+what)
 		}
+	}
+	if l.Stays != "" {
+		fmt.Fprintln(a.Out, "Stays: "+l.Stays)
 	}
 	for _, d := range l.Dependants {
 		a.warnf("%s", d)

@@ -26,6 +26,9 @@ has begun is finished.`,
 		if err := app.setPaused(ctx, c, m, f, true); err != nil {
 			return err
 		}
+		if why := builtinPause(m); why != "" {
+			app.warnf("%s", why)
+		}
 		if inAttempt(m) {
 			app.warnf("what has begun is finished: %s is %s; 'slipway module rollback %s' takes it back", m.Name, m.Status.Phase, m.Name)
 		}

@@ -181,7 +181,7 @@ func sourceWords(s v1alpha1.PackageSource) string {
 // wantedWords says which versions may be installed.
 func wantedWords(spec v1alpha1.ModuleSpec) string {
 	words := cmp.Or(spec.Version, "the newest")
-	if spec.Source.Builtin != nil && spec.Version == "" {
+	if b := spec.Source.Builtin; b != nil && b.Name != v1alpha1.BuiltinAgent {
 		words = "that of the agent"
 	}
 	if c := spec.Catalogue; c != nil {
@@ -208,7 +208,13 @@ func upgradeWords(spec v1alpha1.ModuleSpec) string {
 	if u == nil {
 		u = &v1alpha1.Upgrade{}
 	}
-	words := []string{cmp.Or(string(u.Policy), "as the package says")}
+	undecided := "as the package says"
+	if b := spec.Source.Builtin; b != nil && b.Name == v1alpha1.BuiltinAgent {
+		undecided = string(v1alpha1.UpgradeAutomatic) // an agent that isn't good is taken back
+	} else if b != nil {
+		undecided = "with the agent"
+	}
+	words := []string{cmp.Or(string(u.Policy), undecided)}
 	for _, w := range u.Windows {
 		days := "every day"
 		if len(w.Days) > 0 {

@@ -49,6 +49,7 @@ func (a *App) uninstallModule(ctx context.Context, c *cluster, m *v1alpha1.Modul
 	if err != nil {
 		return fmt.Errorf("find out what would be lost: %w", err)
 	}
+	loss.Stays = builtinStays(m)
 	if err := present(a, out, loss, a.printLoss); err != nil {
 		return err
 	}

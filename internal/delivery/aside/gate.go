@@ -92,13 +92,16 @@ func New(client typedcoordinationv1.CoordinationV1Interface, namespaces []string
 }
 
 // Closed tells whether nothing may be reconciled now. A nil gate is always open.
-func (g *Gate) Closed() bool {
+func (g *Gate) Closed() bool { return g.Why() != "" }
+
+// Why says what keeps the gate closed, for people; empty: it is open.
+func (g *Gate) Why() string {
 	if g == nil {
-		return false
+		return ""
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.closed() != ""
+	return g.closed()
 }
 
 // opened has fn called whenever the gate opens.

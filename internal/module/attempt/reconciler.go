@@ -52,6 +52,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	if m.Spec.Source.Builtin != nil {
+		return ctrl.Result{}, nil // package builtin's
+	}
 	e := r.memory.of(m.Name)
 	m = e.written.Newest(m, func(to, from *v1alpha1.Module) { to.Status = from.Status })
 	t := &task{

@@ -22,7 +22,7 @@ import (
 // SetUp registers the reconciler with mgr. Modules and grants are watched through a cache that holds all of them.
 func (r *Reconciler) SetUp(mgr ctrl.Manager, all cache.Cache) error {
 	err := ctrl.NewControllerManagedBy(mgr).Named("module").
-		WatchesRawSource(source.Kind(all, &v1alpha1.Module{}, &handler.TypedEnqueueRequestForObject[*v1alpha1.Module]{}, byPeople())).
+		WatchesRawSource(source.Kind(all, &v1alpha1.Module{}, &handler.TypedEnqueueRequestForObject[*v1alpha1.Module]{}, packaged(), byPeople())).
 		WatchesRawSource(source.Kind(all, &v1alpha1.ModuleGrant{}, handler.TypedEnqueueRequestsFromMapFunc(r.granted))).
 		WatchesRawSource(r.wakeup.source()).
 		WithOptions(controller.Options{
@@ -52,6 +52,11 @@ func (r *Reconciler) granted(ctx context.Context, grant *v1alpha1.ModuleGrant) [
 		r.Nudge(bound...)
 	}
 	return nil
+}
+
+// packaged lets through what has a package: what is part of Slipway is package builtin's.
+func packaged() predicate.TypedPredicate[*v1alpha1.Module] {
+	return predicate.NewTypedPredicateFuncs(func(m *v1alpha1.Module) bool { return m.Spec.Source.Builtin == nil })
 }
 
 // byPeople lets through what a person did: a new spec, an annotation, a deletion.

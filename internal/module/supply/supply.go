@@ -90,7 +90,7 @@ func (s *Shelf) Choose(ctx context.Context, m *v1alpha1.Module) (plan.Choice, er
 
 func (s *Shelf) choose(ctx context.Context, m *v1alpha1.Module) (plan.Choice, error) {
 	if b := m.Spec.Source.Builtin; b != nil {
-		return plan.Choice{}, fmt.Errorf("module %s is part of Slipway and runs in the agent: there is nothing to install", b.Name)
+		return plan.Choice{}, fmt.Errorf("%s is part of Slipway: it has no package, and there is nothing to plan; `slipway module show %s` has what is known of it", b.Name, m.Name)
 	}
 	credentials, err := s.credentials(ctx, m)
 	if err != nil {

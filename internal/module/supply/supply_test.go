@@ -210,7 +210,7 @@ func TestPackagesOfAModule(t *testing.T) {
 		}, err: "can't be trusted"},
 		"Builtin": {reason: "what runs in the agent", change: func(s *v1alpha1.ModuleSpec) {
 			s.Source = v1alpha1.PackageSource{Builtin: &v1alpha1.BuiltinSource{Name: "delivery"}}
-		}, err: "there is nothing to install"},
+		}, err: "there is nothing to plan"},
 	}
 	w.make(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "keys", Annotations: map[string]string{supply.ModulesAnnotation: "*"}}, StringData: map[string]string{"cosign.pub": publicKey(t)}})
 	for name, c := range cases {

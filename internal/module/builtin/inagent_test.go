@@ -1,0 +1,85 @@
+package builtin_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
+	"github.com/slipway-dev/slipway/internal/module/builtin"
+)
+
+// TestDelivery: a Module of what runs in the agent is installed in the agent's version, is ready as long as that is served, and leaves
+// everything when it goes.
+func TestDelivery(t *testing.T) {
+	w := newWorld(t)
+	problem := ""
+	parts := w.parts()
+	parts.Capabilities = map[string]builtin.Capability{v1alpha1.BuiltinDelivery: func(context.Context) (string, error) { return problem, nil }}
+	r := builtin.New(parts)
+	m := w.module(v1alpha1.BuiltinDelivery)
+	steps := []struct {
+		reason, problem string
+		paused          bool
+		ready           metav1.ConditionStatus
+		because         string
+		says            []string
+	}{
+		{reason: "it is there with the agent", ready: metav1.ConditionTrue, because: "Installed", says: []string{"1.2.3 runs in the agent"}},
+		{reason: "it isn't served", problem: "Flux does it", ready: metav1.ConditionFalse, because: attempt.ReasonUnhealthy, says: []string{"1.2.3", "isn't served: Flux does it"}},
+		{reason: "it is served again", ready: metav1.ConditionTrue, because: "Installed", says: []string{"1.2.3 runs in the agent"}},
+		{reason: "a pause holds up nothing", paused: true, ready: metav1.ConditionTrue, because: "Installed", says: []string{"the pause holds up nothing"}},
+	}
+	for _, s := range steps {
+		problem = s.problem
+		m = w.change(m, func(m *v1alpha1.Module) { m.Spec.Paused = s.paused })
+		if next := w.reconcile(r, m); next <= 0 {
+			t.Errorf("%s: nobody looks again", s.reason)
+		}
+		m = w.read(m)
+		ready := apimeta.FindStatusCondition(m.Status.Conditions, v1alpha1.ReadyCondition)
+		if m.Status.Phase != v1alpha1.PhaseInstalled || m.Status.Current == nil || m.Status.Current.Version != "1.2.3" || m.Status.ObservedGeneration != m.Generation {
+			t.Errorf("%s: %+v", s.reason, m.Status)
+		}
+		if ready == nil || ready.Status != s.ready || ready.Reason != s.because {
+			t.Fatalf("%s: ready is %+v", s.reason, ready)
+		}
+		for _, words := range s.says {
+			if !strings.Contains(ready.Message, words) {
+				t.Errorf("%s: %q doesn't say %q", s.reason, ready.Message, words)
+			}
+		}
+	}
+	if told := w.tellings(); len(told) != len(steps) {
+		t.Errorf("it is told %d times, not %d: %q", len(told), len(steps), told)
+	}
+	before := w.writes()
+	w.reconcile(r, m)
+	if n := w.writes() - before; n != 0 {
+		t.Errorf("a module that is as it was takes %d writes", n)
+	}
+	if err := w.client.Delete(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if w.there(m) {
+		t.Error("something keeps a Module of which nothing has to be removed")
+	}
+}
+
+// TestUnknownPart: the definition of Modules may be newer than the agent.
+func TestUnknownPart(t *testing.T) {
+	w := newWorld(t)
+	parts := w.parts()
+	parts.Capabilities = map[string]builtin.Capability{"gateway": nil, "canary": nil}
+	m := w.module(v1alpha1.BuiltinDelivery)
+	w.reconcile(builtin.New(parts), m)
+	m = w.read(m)
+	stalled := apimeta.FindStatusCondition(m.Status.Conditions, v1alpha1.StalledCondition)
+	if m.Status.Phase != v1alpha1.PhaseBlocked || stalled == nil || !strings.Contains(stalled.Message, "delivery, but canary, gateway") || m.Status.Current != nil {
+		t.Errorf("%+v", m.Status)
+	}
+}
