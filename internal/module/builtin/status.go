@@ -38,7 +38,7 @@ func (t *task) settle(ctx context.Context, phase v1alpha1.ModulePhase, w words) 
 	if apiequality.Semantic.DeepEqual(t.before.Status, *s) {
 		return nil
 	}
-	if err := kube.PatchStatus(ctx, t.Direct, t.before, t.m, fieldOwner); err != nil {
+	if _, err := kube.PatchStatus(ctx, t.Direct, t.before, t.m, fieldOwner); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	t.note(t.m.Name, t.m)
