@@ -133,7 +133,7 @@ func (r *run) planPrune(ctx context.Context, it *item) (PlannedChange, *Error) {
 	if err != nil {
 		return skipped, r.explain(it, "get", err)
 	}
-	if skipped.Note = r.keep(live); skipped.Note != "" {
+	if skipped.Note = Kept(r.opts.Owner, live); skipped.Note != "" {
 		return skipped, nil
 	}
 	return r.planned(it, Deleted, live, nil, "")

@@ -103,7 +103,7 @@ func (r *run) pruneUnseen(ctx context.Context, it *item) *Error {
 		if err != nil {
 			return r.explain(it, "get", err)
 		}
-		if why := r.keep(live); why != "" {
+		if why := Kept(r.opts.Owner, live); why != "" {
 			return r.pruned(Change{Ref: it.ref, Action: Skipped, UID: live.UID, Note: why})
 		}
 		rv := live.ResourceVersion
@@ -121,9 +121,9 @@ func (r *run) pruneUnseen(ctx context.Context, it *item) *Error {
 	return r.explain(it, "delete", last)
 }
 
-// keep returns why a live object must not be pruned, "" if it may.
-func (r *run) keep(live metav1.Object) string {
-	labels, owner := live.GetLabels(), r.opts.Owner
+// Kept returns why a live object must not be deleted in the name of an owner, "" if it may.
+func Kept(owner Owner, live metav1.Object) string {
+	labels := live.GetLabels()
 	name, namespace := labels[owner.Group+"/name"], labels[owner.Group+"/namespace"]
 	switch {
 	case name == "" && namespace == "":

@@ -63,7 +63,7 @@ func (t *task) watch(ctx context.Context, revisions ...*revision.Revision) error
 
 // watchAll watches all that the attempt has to do with.
 func (t *task) watchAll(ctx context.Context, s *sets) error {
-	return t.watch(ctx, append([]*revision.Revision{s.current, s.next}, s.over...)...)
+	return t.watch(ctx, s.all()...)
 }
 
 // applyNew brings the new revision into the cluster, step by step: the next one begins when all objects of this one are healthy. After a
@@ -107,11 +107,16 @@ func (t *task) loaded(ctx context.Context) (*sets, lifecycle.Event, error) {
 	if err == nil {
 		return s, "", t.watchAll(ctx, s)
 	}
-	if errors.Is(err, revision.ErrLost) || errors.Is(err, revision.ErrCorrupt) || apierrors.IsNotFound(err) {
+	if unreadable(err) {
 		t.failure = t.failed(reasonStorage, err.Error())
 		return nil, lifecycle.Failed, nil
 	}
 	return nil, "", err
+}
+
+// unreadable tells whether an error says that a revision can't be read any more, and not only now.
+func unreadable(err error) bool {
+	return errors.Is(err, revision.ErrLost) || errors.Is(err, revision.ErrCorrupt) || errors.Is(err, revision.ErrTooLarge) || apierrors.IsNotFound(err)
 }
 
 // applyStep applies one step, and tells whether all of it is in the cluster.

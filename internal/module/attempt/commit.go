@@ -29,7 +29,7 @@ func (t *task) commit(ctx context.Context) (lifecycle.Event, error) {
 }
 
 // prune deletes objects that are the module's, without waiting for their end: what hangs there hangs on others. Namespaces go only if nothing
-// of others is in them.
+// of others is in them, and they weren't there before the module.
 func (t *task) prune(ctx context.Context, refs []kube.Ref, s *sets) (bool, error) {
 	namespaces := only(refs, v1alpha1.StepNamespaces)
 	_, err := t.Engine.Prune(ctx, but(refs, v1alpha1.StepNamespaces), t.options())
@@ -44,12 +44,9 @@ func (t *task) prune(ctx context.Context, refs []kube.Ref, s *sets) (bool, error
 		t.again(soon)
 		return false, nil
 	}
-	var ours []kube.Ref
-	if s != nil {
-		ours = refsOf(append(s.over, s.current, s.next)...)
-	}
+	all := s.all()
 	for _, ref := range namespaces {
-		if _, err := t.removeNamespace(ctx, ref, ours); err != nil {
+		if _, err := t.removeNamespace(ctx, ref, refsOf(all...), foundBy(all...)); err != nil {
 			return false, err
 		}
 	}

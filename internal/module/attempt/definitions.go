@@ -69,6 +69,17 @@ func (t *task) liveDefinition(ctx context.Context, ref kube.Ref) (*apiextensions
 	return definition, nil
 }
 
+// resourceStored is the resource that a definition defines, in the version that it stores, or in another one if that isn't served; empty if none
+// is.
+func resourceStored(d *apiextensionsv1.CustomResourceDefinition) (gvr schema.GroupVersionResource) {
+	for _, v := range d.Spec.Versions {
+		if v.Served && (v.Storage || gvr.Version == "") {
+			gvr = schema.GroupVersionResource{Group: d.Spec.Group, Version: v.Name, Resource: d.Spec.Names.Plural}
+		}
+	}
+	return gvr
+}
+
 // firstDefinitions are the definitions that serve what is new, and store what was stored.
 func (t *task) firstDefinitions(ctx context.Context, objects []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
 	all, err := t.migrations(ctx, objects)

@@ -33,16 +33,12 @@ func (w *world) setting() string {
 // TestDriftIsCorrected: what somebody changes or deletes is put back; and what was changed while no agent ran, too.
 func TestDriftIsCorrected(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
+	w, a := running(t, first)
 
 	w.spoil()
 	a.reachWhere("the settings are put back", func(*v1alpha1.Module) bool { return w.setting() == first.Image })
 	if !w.heard("Normal DriftCorrected: ConfigMap/" + w.env.Namespace + "/settings was changed by somebody") {
-		t.Errorf("nothing is told of it: %s", strings.Join(w.told, "\n"))
+		t.Errorf("nothing is told of it: %s", strings.Join(w.events(), "\n"))
 	}
 	if err := w.client.Delete(w.Context(), w.get(deploymentKind, "boats")); err != nil {
 		t.Fatal(err)
@@ -59,11 +55,7 @@ func TestDriftIsCorrected(t *testing.T) {
 // TestFailureAtRestIsTold: what is installed and fails isn't taken back, but told.
 func TestFailureAtRestIsTold(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
+	w, a := running(t, first)
 	d := w.get(deploymentKind, "boats")
 	patch := `{"status":{"availableReplicas":0,"readyReplicas":0,"conditions":[{"type":"Progressing","status":"False","reason":"ProgressDeadlineExceeded","message":"it sank"}]}}`
 	if err := w.client.Status().Patch(t.Context(), d, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
@@ -76,18 +68,14 @@ func TestFailureAtRestIsTold(t *testing.T) {
 		t.Errorf("it is %s", describe(m))
 	}
 	if !w.heard("Warning Unhealthy") {
-		t.Errorf("no event: %v", w.told)
+		t.Errorf("no event: %v", w.events())
 	}
 }
 
 // TestContestIsCalm: what somebody keeps changing isn't put back at once each time: nobody wins such a fight, and the API server pays for it.
 func TestContestIsCalm(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
+	w, a := running(t, first)
 	for range 2 {
 		w.spoil()
 		a.reachWhere("it is put back", func(*v1alpha1.Module) bool { return w.setting() == first.Image })

@@ -17,15 +17,11 @@ func manual(m *v1alpha1.Module) { m.Spec.Rollback = v1alpha1.RollbackManual }
 // frozen brings a module to where its upgrade has failed, and only a person leads on.
 func frozen(t *testing.T, change ...func(*plan.Plan)) (*world, *agent, *v1alpha1.Module) {
 	t.Helper()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
+	w, a := running(t, first, manual)
 	w.offer("2.0.0", bad)
-	a := w.start(0)
-	w.want("1.0.0", manual)
-	a.reach(lifecycle.Installed)
 	w.launch("ark")
 	for _, f := range change {
-		w.pack.set(func(p *packages) { p.change = f })
+		w.plans(f)
 	}
 	w.want("2.0.0", manual)
 	m := a.reach(lifecycle.Frozen)
@@ -89,13 +85,9 @@ func TestFrozenIrreversible(t *testing.T) {
 // TestIrreversibleIsFrozen: the agent itself takes back only what the plan says can be.
 func TestIrreversibleIsFrozen(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
+	w, a := running(t, first)
 	w.offer("2.0.0", bad)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
-	w.pack.set(func(p *packages) { p.change = func(p *plan.Plan) { p.Reversible = false } })
+	w.plans(func(p *plan.Plan) { p.Reversible = false })
 	w.want("2.0.0")
 	a.reach(lifecycle.Frozen)
 }
@@ -125,12 +117,8 @@ func TestFrozenRetry(t *testing.T) {
 // TestRejectedIsNotRetried: after a rollback nothing is tried again by itself, by the next agent neither; a person has it tried.
 func TestRejectedIsNotRetried(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
+	w, a := running(t, first)
 	w.offer("2.0.0", bad)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
 	w.want("2.0.0")
 	m := a.reach(lifecycle.RolledBack)
 	a.stop()
@@ -158,16 +146,10 @@ func TestRejectedIsNotRetried(t *testing.T) {
 // TestDeadline: what doesn't become healthy in time is taken back.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", boats{Versions: []string{"v1"}, Verbs: []string{"get"}, Maps: []string{"settings"}, Image: "boats:1"})
+	w, a := running(t, boats{Versions: []string{"v1"}, Verbs: []string{"get"}, Maps: []string{"settings"}, Image: "boats:1"})
 	w.offer("2.0.0", laggard)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
 	began := time.Now()
-	w.pack.set(func(p *packages) {
-		p.change = func(p *plan.Plan) { p.Gate.Deadline = &metav1.Duration{Duration: 10 * time.Second} }
-	})
+	w.plans(func(p *plan.Plan) { p.Gate.Deadline = &metav1.Duration{Duration: 10 * time.Second} })
 	w.want("2.0.0")
 	m := a.reach(lifecycle.RolledBack)
 	if took := time.Since(began); took < 9*time.Second || took > 40*time.Second {
@@ -181,12 +163,8 @@ func TestDeadline(t *testing.T) {
 // TestRollbackAskedWhileApplying: a person ends an attempt that is under way.
 func TestRollbackAskedWhileApplying(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
+	w, a := running(t, first)
 	w.offer("2.0.0", laggard)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
 	w.want("2.0.0")
 	m := a.reachWhere("it waits for the controller", func(m *v1alpha1.Module) bool {
 		return m.Status.Phase == lifecycle.Applying && m.Status.Attempt.Step == v1alpha1.StepWorkloads &&

@@ -47,14 +47,9 @@ func (w *world) isInstalled(m *v1alpha1.Module, version string) {
 // TestInstallUpgradeRollback is the thin slice: a version is installed, the next one takes its place, a broken one is taken back.
 func TestInstallUpgradeRollback(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
+	w, a := running(t, first)
 	w.offer("2.0.0", second)
 	w.offer("3.0.0", bad)
-	a := w.start(0)
-
-	w.want("1.0.0")
-	w.isInstalled(a.reach(lifecycle.Installed), "1.0.0")
 	w.is(first)
 	w.launch("ark")
 
@@ -106,11 +101,7 @@ func (w *world) revisionsAre(want map[string]v1alpha1.RevisionState) {
 // TestRestCostsNothing: once it is installed, looking at a module makes no request, and the interval's look makes no plan.
 func TestRestCostsNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
+	w, a := running(t, first)
 	a.reachWhere("it has settled", func(m *v1alpha1.Module) bool { return a.memory.of(w.name).seen })
 	plans, writes := w.pack.planned(), len(a.wire.written())
 	a.Nudge(w.name)
@@ -161,9 +152,7 @@ func TestBlocked(t *testing.T) {
 	}
 	w.empty(false)
 	w.delete()
-	if _, err := a.run(func(m *v1alpha1.Module) bool { return m == nil }); err != nil {
-		t.Errorf("a module of which nothing is there doesn't go: %v", err)
-	}
+	a.uninstalled()
 }
 
 // TestPermit: a good plan waits as long as it isn't allowed, says for what, and begins when it is.
@@ -196,12 +185,8 @@ func (p permits) May(context.Context, *v1alpha1.Module, *plan.Plan, time.Time) (
 // TestPaused: nothing is begun, plans are shown, drift is told and left.
 func TestPaused(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
+	w, a := running(t, first)
 	w.offer("2.0.0", second)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
 	w.want("2.0.0", func(m *v1alpha1.Module) { m.Spec.Paused = true })
 	a.reach(lifecycle.Planned)
 	w.is(first)
@@ -222,9 +207,7 @@ func TestRevisionThatCannotBeStored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.offer("1.0.0", first)
-	w.pack.set(func(p *packages) {
-		p.change = func(p *plan.Plan) { p.Gate.Deadline = &metav1.Duration{Duration: time.Second} } // less than the API allows
-	})
+	w.plans(func(p *plan.Plan) { p.Gate.Deadline = &metav1.Duration{Duration: time.Second} }) // less than the API allows
 	a := w.start(0)
 	w.want("1.0.0")
 	for range 2 {

@@ -16,9 +16,13 @@ import (
 
 var namespaceKind = schema.GroupKind{Kind: "Namespace"}
 
-// removeNamespace deletes a namespace that the module has made, if nothing is in it that isn't the module's: with a namespace goes all that is
-// in it. Else it is left, and it is said why. It returns the namespace as long as it is on its way out.
-func (t *task) removeNamespace(ctx context.Context, ref kube.Ref, ours []kube.Ref) ([]hanging, error) {
+// removeNamespace deletes a namespace that the module has made, if nothing is in it that isn't ours: with a namespace goes all that is in it.
+// Else it is left, and it is said why. One that was found, since it was there before the module, is only let go. It returns the namespace as
+// long as it is on its way out.
+func (t *task) removeNamespace(ctx context.Context, ref kube.Ref, ours, found []kube.Ref) ([]hanging, error) {
+	if contains(found, ref) {
+		return nil, t.releaseObject(ctx, ref)
+	}
 	live, err := t.head(ctx, ref)
 	if err != nil || live == nil || live.Labels[Group+"/name"] != t.m.Name {
 		return nil, err
@@ -108,18 +112,4 @@ func standard(ref kube.Ref) bool {
 
 func contains(refs []kube.Ref, ref kube.Ref) bool {
 	return slices.ContainsFunc(refs, func(r kube.Ref) bool { return r.Unversioned() == ref.Unversioned() })
-}
-
-// definedBy returns the resource that a definition defines, in the version that it stores, and its kind; nothing if it isn't there.
-func (t *task) definedBy(ctx context.Context, ref kube.Ref) (schema.GroupVersionResource, string, error) {
-	d, err := t.liveDefinition(ctx, ref)
-	if err != nil || d == nil {
-		return schema.GroupVersionResource{}, "", err
-	}
-	for _, v := range d.Spec.Versions {
-		if v.Served && (v.Storage || len(d.Spec.Versions) == 1) {
-			return schema.GroupVersionResource{Group: d.Spec.Group, Version: v.Name, Resource: d.Spec.Names.Plural}, d.Spec.Names.Kind, nil
-		}
-	}
-	return schema.GroupVersionResource{}, "", nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,25 +70,31 @@ func (t *task) newRevision(p *plan.Plan, number int64) *v1alpha1.ModuleRevision 
 	return rev
 }
 
-// beforeOf is what the plan found, and the namespaces that were found when earlier revisions were planned: those were there before the
-// module, and have to stay when it goes, however many revisions there were since.
+// beforeOf is what the plan found, and the namespaces that were found when earlier revisions were planned, also those of an attempt that this one
+// goes over: those were there before the module, and have to stay when it goes, however many revisions there were since.
 func (t *task) beforeOf(ctx context.Context, p *plan.Plan) ([]*unstructured.Unstructured, error) {
-	before := p.Before
-	c := t.m.Status.Current
-	if c == nil {
-		return before, nil
+	var earlier []string
+	if c := t.m.Status.Current; c != nil {
+		earlier = append(earlier, c.Revision)
 	}
-	current, err := t.Store.Load(ctx, c.Revision)
-	if err != nil {
-		return nil, err
+	if a := t.m.Status.Attempt; a != nil {
+		earlier = append(append(earlier, a.Over...), a.Target.Revision)
 	}
+	before := slices.Clone(p.Before)
 	have := map[kube.Ref]bool{}
 	for _, o := range before {
 		have[kube.RefOf(o).Unversioned()] = true
 	}
-	for _, o := range current.Before {
-		if ref := kube.RefOf(o).Unversioned(); ref.GroupKind() == namespaceKind && !have[ref] {
-			before = append(before, o)
+	for _, name := range earlier {
+		r, err := t.Store.Load(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range r.Before {
+			if ref := kube.RefOf(o).Unversioned(); ref.GroupKind() == namespaceKind && !have[ref] {
+				have[ref] = true
+				before = append(before, o)
+			}
 		}
 	}
 	return before, nil

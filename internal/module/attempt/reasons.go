@@ -29,6 +29,8 @@ const (
 	reasonHangs = "DeletionHangs"
 	// reasonKept: something was left in the cluster by an uninstallation.
 	reasonKept = "Kept"
+	// reasonUninstalled: nothing is left of the module.
+	reasonUninstalled = "Uninstalled"
 )
 
 // ReasonUnhealthy is the reason of a Ready condition of a module whose installed objects aren't healthy.

@@ -16,12 +16,8 @@ import (
 // TestRefusedIsTakenBack: what the API server refuses, and would again, isn't tried until the deadline.
 func TestRefusedIsTakenBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
+	w, a := running(t, first)
 	w.offer("2.0.0", second)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
 	a.wire.refusing(func(req *http.Request) bool {
 		return req.Method == http.MethodPatch && strings.HasSuffix(req.URL.Path, "/deployments/boats") && req.URL.Query().Get("dryRun") == ""
 	})
@@ -37,12 +33,8 @@ func TestRefusedIsTakenBack(t *testing.T) {
 // TestRevisionThatIsLost: without what a revision holds there is neither forward nor back, and that is said.
 func TestRevisionThatIsLost(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
+	w, a := running(t, first)
 	w.offer("2.0.0", laggard)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
 	w.want("2.0.0")
 	a.reachWhere("it waits", func(m *v1alpha1.Module) bool {
 		return m.Status.Phase == lifecycle.Applying && m.Status.Attempt.Step != ""

@@ -9,9 +9,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
 	"github.com/slipway-dev/slipway/internal/module/plan"
@@ -63,6 +65,9 @@ func (t *task) everything(ctx context.Context) ([]kube.Ref, error) {
 	for _, r := range revisions {
 		one, err := t.Store.Load(ctx, r.Name)
 		if err != nil {
+			if !unreadable(err) {
+				return nil, err
+			}
 			// Others may have the same objects; that some are left behind is better than that the module can't go.
 			t.tell(true, reasonStorage, err.Error())
 			continue
@@ -70,12 +75,7 @@ func (t *task) everything(ctx context.Context) ([]kube.Ref, error) {
 		loaded = append(loaded, one)
 	}
 	t.entry.refs, t.entry.seenFor = refsOf(loaded...), everyRevision
-	t.entry.found = nil
-	for _, r := range loaded {
-		for _, o := range r.Before {
-			t.entry.found = append(t.entry.found, kube.RefOf(o))
-		}
-	}
+	t.entry.found = foundBy(loaded...)
 	return t.entry.refs, nil
 }
 
@@ -164,7 +164,8 @@ func (t *task) head(ctx context.Context, ref kube.Ref) (*metav1.PartialObjectMet
 	return live, wrap(err, "look for %s", ref.Subject())
 }
 
-// removeCustom deletes all objects of the kinds that definitions define.
+// removeCustom deletes all objects of the kinds that definitions define. Where a definition isn't the module's, or something keeps it, they
+// aren't the module's to delete either: it may have been taken over by an attempt that failed, and be somebody else's again.
 func (t *task) removeCustom(ctx context.Context, definitions []kube.Ref) ([]hanging, error) {
 	cl, err := t.Clients.For(kube.Identity{})
 	if err != nil {
@@ -172,10 +173,14 @@ func (t *task) removeCustom(ctx context.Context, definitions []kube.Ref) ([]hang
 	}
 	var left []hanging
 	for _, d := range definitions {
-		gvr, kind, err := t.definedBy(ctx, d)
+		live, err := t.liveDefinition(ctx, d)
 		if err != nil {
 			return nil, err
 		}
+		if live == nil || apply.Kept(plan.Owner(t.m.Name), live) != "" {
+			continue
+		}
+		gvr, kind := resourceStored(live), live.Spec.Names.Kind
 		if gvr.Resource == "" {
 			continue
 		}
@@ -215,13 +220,7 @@ func (t *task) removeLast(ctx context.Context, all []kube.Ref) (lifecycle.Event,
 	}
 	var left []hanging
 	for _, ref := range only(all, v1alpha1.StepNamespaces) {
-		if slices.ContainsFunc(t.entry.found, func(f kube.Ref) bool { return f.Unversioned() == ref.Unversioned() }) {
-			if err := t.releaseObject(ctx, ref); err != nil {
-				return "", err
-			}
-			continue
-		}
-		h, err := t.removeNamespace(ctx, ref, all)
+		h, err := t.removeNamespace(ctx, ref, all, t.entry.found)
 		if err != nil {
 			return "", err
 		}
@@ -237,14 +236,14 @@ func (t *task) removeLast(ctx context.Context, all []kube.Ref) (lifecycle.Event,
 func (t *task) keepDefinitions(ctx context.Context, definitions []kube.Ref) error {
 	var kept []string
 	for _, d := range definitions {
-		live, err := t.head(ctx, d)
+		live, err := t.liveDefinition(ctx, d)
 		if err != nil {
 			return err
 		}
 		if live == nil || live.Labels[Group+"/name"] != t.m.Name {
 			continue
 		}
-		n, err := t.countCustom(ctx, d)
+		n, err := t.countCustom(ctx, resourceStored(live))
 		if err != nil {
 			return err
 		}
@@ -260,11 +259,10 @@ func (t *task) keepDefinitions(ctx context.Context, definitions []kube.Ref) erro
 	return nil
 }
 
-// countCustom tells how many objects there are of the kind that a definition defines.
-func (t *task) countCustom(ctx context.Context, definition kube.Ref) (int64, error) {
-	gvr, _, err := t.definedBy(ctx, definition)
-	if err != nil || gvr.Resource == "" {
-		return 0, err
+// countCustom tells how many objects there are of a resource.
+func (t *task) countCustom(ctx context.Context, gvr schema.GroupVersionResource) (int64, error) {
+	if gvr.Resource == "" {
+		return 0, nil
 	}
 	cl, err := t.Clients.For(kube.Identity{})
 	if err != nil {
@@ -333,7 +331,7 @@ func (t *task) letGo(ctx context.Context) error {
 	if len(want.Finalizers) == len(t.m.Finalizers) {
 		return nil
 	}
-	t.tell(false, "Uninstalled", "nothing is left of it")
+	t.tell(false, reasonUninstalled, "nothing is left of it")
 	if err := kube.PatchMetadata(ctx, t.Direct, t.m, want, fieldOwner); err != nil && !apierrors.IsNotFound(err) {
 		t.gone = false
 		return fmt.Errorf("let the module go: %w", err)

@@ -72,10 +72,15 @@ func (t *task) readBaseline(ctx context.Context, s *sets) error {
 	return nil
 }
 
+// all are the revisions of the attempt; one of them may be nil.
+func (s *sets) all() []*revision.Revision {
+	return append([]*revision.Revision{s.current, s.next}, s.over...)
+}
+
 // others are the objects of a step in the revisions beside one: those that may be in the cluster, too.
 func (s *sets) others(but *revision.Revision, name v1alpha1.RevisionStep) [][]*unstructured.Unstructured {
 	var all [][]*unstructured.Unstructured
-	for _, r := range append([]*revision.Revision{s.current, s.next}, s.over...) {
+	for _, r := range s.all() {
 		if r != nil && r != but {
 			all = append(all, step(r, name))
 		}
@@ -141,6 +146,20 @@ func refsOf(revisions ...*revision.Revision) []kube.Ref {
 				met[ref.Unversioned()] = true
 				refs = append(refs, ref)
 			}
+		}
+	}
+	return refs
+}
+
+// foundBy lists the objects that were there before these revisions; nil is no revision.
+func foundBy(revisions ...*revision.Revision) []kube.Ref {
+	var refs []kube.Ref
+	for _, r := range revisions {
+		if r == nil {
+			continue
+		}
+		for _, o := range r.Before {
+			refs = append(refs, kube.RefOf(o))
 		}
 	}
 	return refs

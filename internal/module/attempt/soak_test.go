@@ -21,16 +21,10 @@ import (
 // as before.
 func TestNothingIsLostBeforeTheCommit(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.offer("1.0.0", first)
+	w, a := running(t, first)
 	w.offer("2.0.0", second)
-	a := w.start(0)
-	w.want("1.0.0")
-	a.reach(lifecycle.Installed)
-	w.pack.set(func(p *packages) {
-		p.change = func(p *plan.Plan) {
-			p.Gate.Checks = []v1alpha1.Check{{Name: "go", Object: &v1alpha1.ObjectCheck{APIVersion: "v1", Kind: "ConfigMap", Name: "go"}}}
-		}
+	w.plans(func(p *plan.Plan) {
+		p.Gate.Checks = []v1alpha1.Check{{Name: "go", Object: &v1alpha1.ObjectCheck{APIVersion: "v1", Kind: "ConfigMap", Name: "go"}}}
 	})
 	w.want("2.0.0")
 	a.reachWhere("the check is asked", func(m *v1alpha1.Module) bool {
@@ -62,9 +56,7 @@ func TestSoak(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.offer("1.0.0", first)
-	w.pack.set(func(p *packages) {
-		p.change = func(p *plan.Plan) { p.Gate.Soak = &metav1.Duration{Duration: 3 * time.Second} }
-	})
+	w.plans(func(p *plan.Plan) { p.Gate.Soak = &metav1.Duration{Duration: 3 * time.Second} })
 	a := w.start(0)
 	w.want("1.0.0")
 	m := a.reachWhere("the soak begins", func(m *v1alpha1.Module) bool { return m.Status.Attempt != nil && m.Status.Attempt.SoakBegan != nil })

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,17 @@ func newWorld(t *testing.T) *world {
 	w.pack = &packages{client: w.client, versions: map[string]func(names) []*unstructured.Unstructured{}}
 	w.playKubelet()
 	return w
+}
+
+// running is a world with a module that has version 1.0.0 of the package, and its agent.
+func running(t *testing.T, v boats, change ...func(*v1alpha1.Module)) (*world, *agent) {
+	t.Helper()
+	w := newWorld(t)
+	w.offer("1.0.0", v)
+	a := w.start(0)
+	w.want("1.0.0", change...)
+	w.isInstalled(a.reach(lifecycle.Installed), "1.0.0")
+	return w, a
 }
 
 func (w *world) clientFor(cfg *rest.Config) client.Client {
@@ -235,6 +247,11 @@ func (p *packages) set(change func(*packages)) {
 	change(p)
 }
 
+// plans changes what else plans say from now on.
+func (w *world) plans(change func(*plan.Plan)) {
+	w.pack.set(func(p *packages) { p.change = change })
+}
+
 // Event notes what is told.
 func (w *world) Event(_ client.Object, _ map[string]string, warning bool, reason, message string) {
 	w.mu.Lock()
@@ -247,14 +264,14 @@ func (w *world) Event(_ client.Object, _ map[string]string, warning bool, reason
 }
 
 func (w *world) heard(part string) bool {
+	return slices.ContainsFunc(w.events(), func(line string) bool { return strings.Contains(line, part) })
+}
+
+// events is what was told so far.
+func (w *world) events() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, line := range w.told {
-		if strings.Contains(line, part) {
-			return true
-		}
-	}
-	return false
+	return slices.Clone(w.told)
 }
 
 // agent is one life of the agent.
@@ -385,6 +402,14 @@ func (a *agent) reachWhere(what string, is func(*v1alpha1.Module) bool) *v1alpha
 		a.w.Fatalf("%s: %v", what, err)
 	}
 	return m
+}
+
+// uninstalled runs the agent until the module is gone.
+func (a *agent) uninstalled() {
+	a.w.Helper()
+	if _, err := a.run(func(m *v1alpha1.Module) bool { return m == nil }); err != nil {
+		a.w.Fatalf("the module doesn't go: %v", err)
+	}
 }
 
 func describe(m *v1alpha1.Module) string {
