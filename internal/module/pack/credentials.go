@@ -32,8 +32,8 @@ func (c Credentials) GoString() string { return c.String() }
 // LogValue keeps structured logs from printing the fields.
 func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// registry reads them for a registry.
-func (c Credentials) registry() (oci.Auth, error) {
+// Registry reads them for a registry.
+func (c Credentials) Registry() (oci.Auth, error) {
 	s := oci.Secrets{}
 	if len(c.Secret["ca.crt"]) > 0 {
 		s.Cert = map[string][]byte{"ca.crt": c.Secret["ca.crt"]}

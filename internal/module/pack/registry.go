@@ -22,7 +22,7 @@ func Tag(version string) string { return strings.ReplaceAll(version, "+", "_") }
 
 // registryVersions lists the tags that are versions.
 func (f *Fetcher) registryVersions(ctx context.Context, address string, credentials Credentials) ([]Available, error) {
-	auth, err := credentials.registry()
+	auth, err := credentials.Registry()
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (a artifact) describe(p *Package) {
 
 // pull brings the artifact of a version. The tag may have a v before it.
 func (f *Fetcher) pull(ctx context.Context, address, version, mediaType string, credentials Credentials, verify *Verification) (artifact, error) {
-	auth, err := credentials.registry()
+	auth, err := credentials.Registry()
 	if err != nil {
 		return artifact{}, err
 	}

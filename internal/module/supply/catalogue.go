@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/pack"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/wanted"
 	"github.com/slipway-dev/slipway/internal/source"
@@ -79,7 +80,7 @@ func (s *Shelf) catalogue(ctx context.Context, m *v1alpha1.Module, c v1alpha1.Ca
 		if err != nil {
 			return nil, err
 		}
-		return s.catalogues.fromRegistry(ctx, c.OCI.URL, credentials.Secret)
+		return s.catalogues.fromRegistry(ctx, c.OCI.URL, credentials)
 	case c.Git != nil:
 		credentials, err := s.credentialsOf(ctx, m, c.Git.SecretRef)
 		if err != nil {
@@ -90,13 +91,10 @@ func (s *Shelf) catalogue(ctx context.Context, m *v1alpha1.Module, c v1alpha1.Ca
 	return nil, errors.New("spec.catalogue names no catalogue: set configMap, oci or git")
 }
 
-func (c *catalogues) fromRegistry(ctx context.Context, url string, secret map[string][]byte) ([]byte, error) {
-	auth := oci.Auth{}
-	if len(secret) > 0 {
-		var err error
-		if auth, err = oci.AuthFromSecrets(oci.Secrets{Pull: []map[string][]byte{secret}}); err != nil {
-			return nil, fmt.Errorf("the catalogue's Secret can't be used: %w", err)
-		}
+func (c *catalogues) fromRegistry(ctx context.Context, url string, credentials pack.Credentials) ([]byte, error) {
+	auth, err := credentials.Registry()
+	if err != nil {
+		return nil, fmt.Errorf("the catalogue's Secret can't be used: %w", err)
 	}
 	host, _, _ := strings.Cut(strings.TrimPrefix(url, sourcev1.OCIRepositoryPrefix), "/")
 	result, err := c.registry.Fetch(ctx, oci.Request{
@@ -113,15 +111,35 @@ func (c *catalogues) fromGit(ctx context.Context, from v1alpha1.GitSource, secre
 	if err != nil {
 		return nil, fmt.Errorf("the catalogue's Secret can't be used: %w", err)
 	}
-	snap, err := c.git.Fetch(ctx, source.GitRequest{URL: from.URL, Auth: auth, Ref: &sourcev1.GitRepositoryRef{Name: "HEAD"}, Limits: catalogueLimits()}, "")
+	file := path.Join("/", from.Path, wanted.CatalogueFile)[1:]
+	request := source.GitRequest{
+		URL: from.URL, Auth: auth, Ref: &sourcev1.GitRepositoryRef{Name: "HEAD"}, Ignore: new(allBut(file)), Limits: catalogueLimits(),
+	}
+	request.Limits.MaxPackBytes = 0 // the catalogue may be in a large repository
+	snap, err := c.git.Fetch(ctx, request, "")
 	if err != nil {
 		return nil, away(err)
 	}
-	return c.file(snap, path.Join(path.Clean("/" + from.Path)[1:], wanted.CatalogueFile))
+	return c.file(snap, file)
 }
 
-// catalogueLimits bound what is unpacked for one file.
-func catalogueLimits() source.Limits { return source.Limits{} }
+// allBut are the rules that leave everything out but one file: of each folder on the way to it all but the next part.
+func allBut(file string) string {
+	var rules strings.Builder
+	at := "/"
+	for part := range strings.SplitSeq(file, "/") {
+		part = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(part)
+		rules.WriteString(at + "*\n!" + at + part + "\n")
+		at += part + "/"
+	}
+	return rules.String()
+}
+
+// catalogueLimits bound what is fetched and kept for one file, with some room for others beside it. That the file itself is too large is
+// said where it is read.
+func catalogueLimits() source.Limits {
+	return source.Limits{MaxTreeBytes: 8 * wanted.MaxCatalogue, MaxFileBytes: 4 * wanted.MaxCatalogue, MaxDepth: 32, MaxPackBytes: 8 * wanted.MaxCatalogue}
+}
 
 // away says of an error whether it may be gone later. A source tells by its reason.
 func away(err error) error {

@@ -22,9 +22,9 @@ import (
 // ModulesAnnotation of a Secret in the agent's namespace names the modules that may use it, separated by commas; * is all of them.
 const ModulesAnnotation = "slipway.dev/modules"
 
-// MayUse is an error unless a Secret says that a module may use it. Whoever may write a Module could otherwise have any Secret of the
+// mayUse is an error unless a Secret says that a module may use it. Whoever may write a Module could otherwise have any Secret of the
 // agent's namespace sent to a server of theirs, or written into an object that they can read.
-func MayUse(secret *corev1.Secret, module string) error {
+func mayUse(secret *corev1.Secret, module string) error {
 	for name := range strings.SplitSeq(secret.Annotations[ModulesAnnotation], ",") {
 		if name = strings.TrimSpace(name); name == "*" || name == module {
 			return nil
@@ -40,7 +40,7 @@ func (s *Shelf) Secret(ctx context.Context, m *v1alpha1.Module, name string) (ma
 	if err := s.read(ctx, "Secret", name, secret); err != nil {
 		return nil, err
 	}
-	if err := MayUse(secret, m.Name); err != nil {
+	if err := mayUse(secret, m.Name); err != nil {
 		return nil, err
 	}
 	return secret.Data, nil

@@ -194,21 +194,7 @@ func Waits(name string, all []Module) []string {
 	return reasons
 }
 
-// Unmet says which requirements aren't met by what is installed, each with what to do.
-func Unmet(requirements []v1alpha1.ModuleDependency, all []Module) []string {
-	byName := map[string]Module{}
-	for _, m := range all {
-		byName[m.Name] = m
-	}
-	var reasons []string
-	for _, r := range requirements {
-		if reason := unmet(r, byName); reason != "" {
-			reasons = append(reasons, reason)
-		}
-	}
-	return reasons
-}
-
+// unmet says why a requirement isn't met by what is installed, with what to do. Empty: it is.
 func unmet(r v1alpha1.ModuleDependency, all map[string]Module) string {
 	m, there := all[r.Module]
 	among, err := ParseRange(r.Version)
