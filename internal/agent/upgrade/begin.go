@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -127,31 +126,6 @@ func (d *Driver) pulled(ctx context.Context, name string, slot v1alpha1.AgentSlo
 		}
 	}
 	return "", fmt.Errorf("the digest of %s isn't known: none of slot %s's pods runs", name, slot)
-}
-
-// Latest finds an attempt by its name, or, without one, the last that could be taken back.
-func (d *Driver) Latest(ctx context.Context, name string) (*v1alpha1.AgentUpgrade, error) {
-	var all v1alpha1.AgentUpgradeList
-	if err := d.opts.Client.List(ctx, &all, client.InNamespace(d.opts.Namespace)); err != nil {
-		return nil, fmt.Errorf("list AgentUpgrades: %w", err)
-	}
-	var found []*v1alpha1.AgentUpgrade
-	for i := range all.Items {
-		u := &all.Items[i]
-		if name != "" && u.Name != name {
-			continue
-		}
-		switch u.Status.Phase {
-		case protocol.Probing, protocol.Starting, protocol.HandingOver, protocol.Proving, protocol.TakingBack, protocol.Committing, protocol.Committed:
-			found = append(found, u)
-		}
-	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("there is no upgrade of the agent that could be taken back in namespace %s", d.opts.Namespace)
-	}
-	return slices.MaxFunc(found, func(a, b *v1alpha1.AgentUpgrade) int {
-		return cmp.Or(cmp.Compare(a.Status.Term, b.Status.Term), a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	}), nil
 }
 
 // TakeBack takes an attempt back in place of the old agent, and waits until that is done. The driver must act as the old slot.

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/protocol"
@@ -54,11 +53,11 @@ func (a *attempt) unfit(ctx context.Context, old *appsv1.StatefulSet) (*v1alpha1
 	if a.u.Annotations[v1alpha1.RetryAnnotation] == digestOf(to.Image) {
 		return nil, nil
 	}
-	var all v1alpha1.AgentUpgradeList
-	if err := a.opts.Client.List(ctx, &all, client.InNamespace(a.opts.Namespace)); err != nil {
+	all, err := a.attempts(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("look at earlier attempts: %w", err)
 	}
-	if last := lastWith(all.Items, digestOf(to.Image)); last != nil && last.Status.Phase != protocol.Committed {
+	if last := lastWith(all, digestOf(to.Image)); last != nil && last.Status.Phase != protocol.Committed {
 		return a.fail(rejected, fmt.Sprintf("this image failed before, in %s; annotate with %s=%s to try it again", last.Name, v1alpha1.RetryAnnotation, digestOf(to.Image))), nil
 	}
 	return nil, nil

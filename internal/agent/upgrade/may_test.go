@@ -106,7 +106,7 @@ func (p *plant) failed(reason string) {
 func (p *plant) ended(name string, phase protocol.State, reason string, from time.Duration) {
 	p.t.Helper()
 	u := attempt(v1alpha1.AgentUpgradeSlots)
-	u.Name = name
+	u.Name, u.Finalizers = name, []string{upgrade.Finalizer}
 	p.create(u)
 	at := metav1.NewTime(time.Now().Add(from))
 	if u.Status.Phase, u.Status.PhaseSince = phase, &at; reason != "" {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -23,16 +22,6 @@ type UnderWayError struct {
 
 func (e *UnderWayError) Error() string {
 	return fmt.Sprintf("AgentUpgrade %s is under way (%s): wait until it has ended, or take it back with 'slipway agent rollback'", e.Name, e.Phase)
-}
-
-// attempts lists all attempts; none where the cluster doesn't know the kind.
-func (d *Driver) attempts(ctx context.Context) ([]v1alpha1.AgentUpgrade, error) {
-	var all v1alpha1.AgentUpgradeList
-	err := d.opts.Client.List(ctx, &all, client.InNamespace(d.opts.Namespace))
-	if err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("list AgentUpgrades: %w", err)
-	}
-	return all.Items, nil
 }
 
 // Idle is an [UnderWayError] if an attempt is under way.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -72,6 +73,7 @@ func (p *plant) endsWell(states ...protocol.State) {
 	}
 	for _, left := range []client.Object{
 		&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: agent + "-probe"}},
+		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: agent + "-guard"}},
 	} {
 		p.await(left.GetName()+" is gone", func() bool {
 			err := p.c.Get(p.t.Context(), client.ObjectKeyFromObject(left), left)
