@@ -40,6 +40,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/attempt"
 	"github.com/slipway-dev/slipway/internal/module/builtin"
+	"github.com/slipway-dev/slipway/internal/module/pack"
 	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/source/bucket"
 	"github.com/slipway-dev/slipway/internal/source/oci"
@@ -48,7 +49,7 @@ import (
 
 // Options say how the agent runs. The zero value of each is its default.
 type Options struct {
-	// Version of this build of Slipway. Empty: not known.
+	// Version of this build of Slipway, against which the ranges of packages are held. Empty: not known, and every range has it.
 	Version string
 	// DataDir holds what was fetched. Losing it costs one fetch. Required.
 	DataDir string
@@ -78,6 +79,10 @@ type Options struct {
 
 	// InsecureRegistries may answer without TLS when packages are taken from them: for a lab.
 	InsecureRegistries []string
+	// Verify is whose signature packages must have whose Module says nothing. Nil: nobody's.
+	Verify *pack.Verification
+	// TrustedRoot is who vouches for identities that Modules name: sigstore's trusted_root.json. Empty: nobody.
+	TrustedRoot []byte
 	// AllowFile serves file:// URLs of Git repositories: for a lab, never for a shared cluster.
 	AllowFile bool
 

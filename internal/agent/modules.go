@@ -60,7 +60,8 @@ func (m *modules) begin(context.Context) error {
 		return err
 	}
 	m.shelf, err = supply.New(supply.Settings{
-		Reader: direct, Namespace: namespace, Dir: filepath.Join(m.opts.DataDir, "modules"), AllowFile: m.opts.AllowFile, Insecure: m.opts.InsecureRegistries,
+		Reader: direct, Namespace: namespace, Dir: filepath.Join(m.opts.DataDir, "modules"), AllowFile: m.opts.AllowFile,
+		Insecure: m.opts.InsecureRegistries, Verify: m.opts.Verify, TrustedRoot: m.opts.TrustedRoot,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare the store of packages: %w", err)
@@ -68,7 +69,7 @@ func (m *modules) begin(context.Context) error {
 	store := revision.NewStore(direct, namespace)
 	planner := plan.New(plan.Settings{
 		Clients: m.clients, Client: direct, Revisions: store, Packages: m.shelf, Images: m.shelf.Images(), Assess: m.registry.Assess,
-		Agent: permit.Agent{Namespace: namespace, Accounts: []string{userAgent}},
+		Agent: permit.Agent{Namespace: namespace, Accounts: []string{userAgent}}, Version: m.opts.Version,
 	})
 	m.pool = observe.New(m.clients, observe.Options{
 		Group: attempt.Group, ManagerOf: plan.Manager, Assess: assess(m.registry), NeedsBody: m.registry.NeedsBody, Rules: rules(m.registry),

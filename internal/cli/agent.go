@@ -30,6 +30,7 @@ type agentFlags struct {
 	sourceLimits  map[string]int64
 	logLevel      string
 	logEncoding   string
+	trust         trustFlags
 
 	slot        string
 	selfUpgrade bool
@@ -92,6 +93,7 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	flags.StringToInt64Var(&f.sourceLimits, "source-limits", nil,
 		"bounds of one source instead of the defaults, such as MaxTreeBytes=536870912,MaxFiles=100000; what exceeds one is refused by its name")
 	flags.BoolVar(&f.AllowFile, "allow-file-urls", false, "serve file:// URLs of Git repositories on this machine; never where others may create sources")
+	f.trust.add(flags)
 	flags.StringVar(&f.OTLPEndpoint, "otlp-endpoint", "",
 		"send traces to this OTLP/HTTP collector, such as http://collector:4318 (default: what OTEL_EXPORTER_OTLP_ENDPOINT says; without either none are made)")
 	flags.StringVar(&f.slot, "slot", os.Getenv(upgrade.SlotEnv), "place of this agent in its cluster, a or b, for self-upgrade (default: what "+upgrade.SlotEnv+" says; without either it has no part in that)")
@@ -131,10 +133,25 @@ func (a *App) runAgent(cmd *cobra.Command, f *agentFlags) error {
 	if err != nil {
 		return fmt.Errorf("load kubeconfig: %w", err)
 	}
-	f.Log, f.LeaseNamespace = log, namespace
-	if v := readVersion().Version; v != develVersion {
-		f.Version = v
+	f.Log = log
+	if err := f.settle(namespace); err != nil {
+		return err
 	}
+	if f.probe {
+		return a.probeAgent(cmd.Context(), config, f)
+	}
+	if f.DataDir == "" {
+		if f.DataDir, err = defaultDataDir(); err != nil {
+			return err
+		}
+	}
+	return agent.Run(cmd.Context(), config, f.Options)
+}
+
+// settle reads into the options what the flags say in other words. namespace is the agent's own.
+func (f *agentFlags) settle(namespace string) error {
+	var err error
+	f.LeaseNamespace, f.Version = namespace, ownVersion()
 	f.Traces = f.OTLPEndpoint != "" || telemetry.TracingAsked(os.Getenv)
 	if !f.allNamespaces {
 		f.Namespaces = []string{namespace}
@@ -149,15 +166,12 @@ func (a *App) runAgent(cmd *cobra.Command, f *agentFlags) error {
 		return err
 	}
 	f.NoSelfUpgrade = !f.selfUpgrade || os.Getenv(upgrade.OffEnv) == "off"
-	if f.probe {
-		return a.probeAgent(cmd.Context(), config, f)
+	trusted, err := f.trust.read()
+	if err != nil {
+		return err
 	}
-	if f.DataDir == "" {
-		if f.DataDir, err = defaultDataDir(); err != nil {
-			return err
-		}
-	}
-	return agent.Run(cmd.Context(), config, f.Options)
+	f.InsecureRegistries, f.Verify, f.TrustedRoot = trusted.Insecure, trusted.Verify, trusted.TrustedRoot
+	return nil
 }
 
 func defaultDataDir() (string, error) {

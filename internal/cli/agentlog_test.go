@@ -36,22 +36,26 @@ func (p *paper) String() string {
 	return p.text.String()
 }
 
-// working runs an agent for the world's namespace, which serves its artifacts and logs as `slipway agent --log-level=LEVEL` does. log ends the agent, so that
-// everything is written, and returns what it logged.
+// working runs an agent for the world's namespace, which serves its artifacts and logs as `slipway agent --log-level=LEVEL` does. For log see running.
 func (w *world) working(level string) (log func() string) {
+	w.t.Helper()
+	address := vacant(w.t)
+	opts := agent.Options{DataDir: w.t.TempDir(), Namespaces: []string{w.namespace}, ArtifactAddress: address, Advertise: "http://" + address}
+	opts.Kustomizations.AllowAgentIdentity = true
+	return w.running(opts, level)
+}
+
+// running runs an agent until the test ends. log ends it, so that everything is written, and returns what it logged.
+func (w *world) running(opts agent.Options, level string) (log func() string) {
 	w.t.Helper()
 	var errs paper
 	logger, err := newApp(Streams{Err: &errs}).logger(level, "json")
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	opts.Log = logger
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	address := vacant(w.t)
-	opts := agent.Options{
-		Log: logger, DataDir: w.t.TempDir(), Namespaces: []string{w.namespace}, ArtifactAddress: address, Advertise: "http://" + address,
-	}
-	opts.Kustomizations.AllowAgentIdentity = true
 	go func() { done <- agent.Run(ctx, w.config, opts) }()
 	stop := sync.OnceFunc(func() {
 		cancel()

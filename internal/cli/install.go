@@ -105,7 +105,7 @@ func known(flag string, values, words []string) error {
 
 // renderInstall renders the manifests; by default with the image of this binary's version.
 func renderInstall(opts deploy.Options) ([]*unstructured.Unstructured, error) {
-	if version := readVersion().Version; opts.Image == "" && version != develVersion {
+	if version := ownVersion(); opts.Image == "" && version != "" {
 		opts.Image = deploy.Image + ":" + version
 	}
 	objs, err := deploy.Render(opts)

@@ -115,14 +115,9 @@ func (r *interpretReport) failures() int {
 
 // interpreters gives what comes with Slipway, before it what the cluster has, if one is asked, and before that what the file says.
 func (a *App) interpreters(ctx context.Context, c *cluster, file string) (*interpret.Registry, error) {
-	registry := interpret.NewRegistry(interpreters.All()...)
-	if c != nil {
-		if err := c.taught(ctx, registry); err != nil {
-			return nil, err
-		}
-	}
-	if file == "" {
-		return registry, nil
+	registry, err := c.interpreters(ctx)
+	if err != nil || file == "" {
+		return registry, err
 	}
 	content, err := a.readInterpreted(file)
 	if err != nil {
@@ -144,14 +139,17 @@ func (a *App) interpreters(ctx context.Context, c *cluster, file string) (*inter
 	return registry, nil
 }
 
-// taught puts the Interpreters of the cluster into a registry, as the agent does. A cluster without the kind, or one that doesn't show them, has
-// none.
-func (c *cluster) taught(ctx context.Context, registry *interpret.Registry) error {
-	err := teach.New(registry, nil).Load(ctx, c)
-	if apimeta.IsNoMatchError(err) || apierrors.IsForbidden(err) {
-		return nil
+// interpreters gives what comes with Slipway, and before it what the cluster has, as the agent does. No cluster, one without the kind, and
+// one that doesn't show them have none.
+func (c *cluster) interpreters(ctx context.Context) (*interpret.Registry, error) {
+	registry := interpret.NewRegistry(interpreters.All()...)
+	if c == nil {
+		return registry, nil
 	}
-	return err
+	if err := teach.New(registry, nil).Load(ctx, c); err != nil && !apimeta.IsNoMatchError(err) && !apierrors.IsForbidden(err) {
+		return nil, err
+	}
+	return registry, nil
 }
 
 func (a *App) interpret(ctx context.Context, what, with string) (*interpretReport, error) {

@@ -15,7 +15,6 @@ import (
 	"github.com/slipway-dev/slipway/deploy"
 	"github.com/slipway-dev/slipway/internal/health"
 	"github.com/slipway-dev/slipway/internal/health/interpret"
-	"github.com/slipway-dev/slipway/internal/health/interpreters"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/revision"
 )
@@ -75,8 +74,10 @@ func (o *moduleObjects) of(ctx context.Context, m *v1alpha1.Module) ([]moduleObj
 	if err != nil {
 		return nil, err
 	}
-	if err := o.learn(ctx); err != nil {
-		return nil, err
+	if o.registry == nil {
+		if o.registry, err = o.cluster.interpreters(ctx); err != nil {
+			return nil, err
+		}
 	}
 	var (
 		all    []moduleObject
@@ -94,19 +95,6 @@ func (o *moduleObjects) of(ctx context.Context, m *v1alpha1.Module) ([]moduleObj
 		reads.Go(func() error { return o.judge(ctx, stored[i], &all[i]) })
 	}
 	return all, reads.Wait()
-}
-
-// learn takes in what teaches kinds: what comes with Slipway, and what is in the cluster.
-func (o *moduleObjects) learn(ctx context.Context) error {
-	if o.registry != nil {
-		return nil
-	}
-	registry := interpret.NewRegistry(interpreters.All()...)
-	if err := o.cluster.taught(ctx, registry); err != nil {
-		return err
-	}
-	o.registry = registry
-	return nil
 }
 
 // judge reads an object as it is now.

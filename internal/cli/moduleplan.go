@@ -15,8 +15,6 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/deploy"
-	"github.com/slipway-dev/slipway/internal/health/interpret"
-	"github.com/slipway-dev/slipway/internal/health/interpreters"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/permit"
 	"github.com/slipway-dev/slipway/internal/module/plan"
@@ -26,9 +24,9 @@ import (
 
 // planOptions are the flags of module plan.
 type planOptions struct {
-	file     string
-	stored   bool
-	insecure []string
+	file   string
+	stored bool
+	trust  trustFlags
 }
 
 func newModulePlan(app *App) *cobra.Command {
@@ -61,7 +59,7 @@ It ends with 1 if there are problems.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&how.file, "file", "f", "", "file with the Module, in place of one of the cluster")
 	flags.BoolVar(&how.stored, "stored", false, "show the plan that the agent has made last")
-	flags.StringSliceVar(&how.insecure, "insecure-registries", nil, "hosts of registries that may answer without TLS")
+	how.trust.add(flags)
 	cmd.MarkFlagsMutuallyExclusive("file", "stored")
 	out := addOutputFlag(cmd, "text", formatJSON, formatYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -96,12 +94,16 @@ func (a *App) modulePlan(ctx context.Context, c *cluster, args []string, how pla
 	if how.stored {
 		return storedPlan(ctx, store, m)
 	}
+	trusted, err := how.trust.read()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "slipway-plan-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for packages: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	planner, end, err := c.planner(dir, store, how.insecure)
+	planner, end, err := c.planner(ctx, dir, store, trusted)
 	if err != nil {
 		return nil, err
 	}
@@ -175,22 +177,23 @@ func storedPlan(ctx context.Context, store *revision.Store, m *v1alpha1.Module) 
 }
 
 // planner makes plans as the person who calls.
-func (c *cluster) planner(dir string, store *revision.Store, insecure []string) (*plan.Planner, func(), error) {
+func (c *cluster) planner(ctx context.Context, dir string, store *revision.Store, from trust) (*plan.Planner, func(), error) {
 	clients, err := kube.NewClients(c.config)
 	if err != nil {
 		return nil, nil, err
 	}
-	packages, err := supply.New(supply.Settings{Reader: c, Namespace: deploy.Namespace, Dir: dir, Insecure: insecure, AllowFile: true})
+	registry, err := c.interpreters(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	registry := interpret.NewRegistry(interpreters.All()...)
-	settings := plan.Settings{
+	packages, err := supply.New(supply.Settings{
+		Reader: c, Namespace: deploy.Namespace, Dir: dir, AllowFile: true, Insecure: from.Insecure, Verify: from.Verify, TrustedRoot: from.TrustedRoot,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return plan.New(plan.Settings{
 		Clients: clients, Client: c, Revisions: store, Packages: packages, Images: packages.Images(),
-		Assess: registry.Assess, Agent: permit.Agent{Namespace: deploy.Namespace, Accounts: []string{deploy.Agent}},
-	}
-	if v := readVersion().Version; v != develVersion {
-		settings.Version = v
-	}
-	return plan.New(settings), packages.Close, nil
+		Assess: registry.Assess, Agent: permit.Agent{Namespace: deploy.Namespace, Accounts: []string{deploy.Agent}}, Version: ownVersion(),
+	}), packages.Close, nil
 }

@@ -1,91 +1,40 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
-	"io"
-	"log"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"github.com/sigstore/sigstore-go/pkg/testing/ca"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
-	"github.com/slipway-dev/slipway/config"
 	"github.com/slipway-dev/slipway/deploy"
-	packages "github.com/slipway-dev/slipway/internal/module/pack"
+	"github.com/slipway-dev/slipway/internal/lab/cosign"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/revision"
-	treestore "github.com/slipway-dev/slipway/internal/source"
 )
 
-// newModuleWorld is a cluster that knows Modules.
-func newModuleWorld(t *testing.T) *world {
+// pushModule puts a package into a registry, with more lines for its package.yaml, and returns its digest.
+func pushModule(t *testing.T, host, version, more, manifests string) string {
 	t.Helper()
-	w := newWorld(t)
-	for _, kind := range []string{"modules", "modulegrants", "modulerevisions"} {
-		content, err := config.FS.ReadFile("crd/bases/slipway.dev_" + kind + ".yaml")
-		if err != nil {
-			t.Fatal(err)
-		}
-		obj := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal(content, &obj.Object); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.applyOwn(t.Context(), obj, false); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.waitEstablished(t.Context(), obj.GetName()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	err := w.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: deploy.Namespace}})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		t.Fatal(err)
-	}
-	return w
-}
-
-// pushModule puts a package into a registry, and returns the registry's host.
-func pushModule(t *testing.T, version string, manifests string) string {
-	t.Helper()
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	host := strings.TrimPrefix(server.URL, "http://")
-	store, err := treestore.NewStore(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	image, _, err := packages.Build(t.Context(), store, fstest.MapFS{
-		"package.yaml":        {Data: []byte("apiVersion: slipway.dev/v1alpha1\nkind: Package\nname: runner\nversion: " + version + "\n")},
-		"manifests/main.yaml": {Data: []byte(manifests)},
+	dir := folder(t, map[string]string{
+		"package.yaml":        "apiVersion: slipway.dev/v1alpha1\nkind: Package\nname: runner\nversion: " + version + "\n" + more,
+		"manifests/main.yaml": manifests,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref, err := name.NewTag(host+"/runner:"+version, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, image); err != nil {
-		t.Fatal(err)
-	}
-	return host
+	pushed := slipway(t, "package", "push", dir, "oci://"+host+"/runner", "--insecure")
+	pushed.want(t, ExitDone, "@sha256:")
+	_, digest, _ := strings.Cut(strings.TrimSuffix(pushed.out, " pushed\n"), "@")
+	return digest
 }
 
 func TestModulePlan(t *testing.T) {
-	w := newModuleWorld(t)
-	host := pushModule(t, "1.4.2", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {level: info}\n---\n"+
+	w := newModulesWorld(t)
+	host := registryHost(t, "")
+	pushModule(t, host, "1.4.2", "", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {level: info}\n---\n"+
 		"apiVersion: v1\nkind: Secret\nmetadata: {name: login}\nstringData: {password: hunter2}\n")
 	module := w.namespace + "-runner"
 	file := filepath.Join(t.TempDir(), "module.yaml")
@@ -124,12 +73,9 @@ func TestModulePlan(t *testing.T) {
 	w.slipway("module", "plan", "nowhere-to-be-found").want(t, ExitFailed, "there is no Module")
 
 	// One that is in the cluster, and the plan that the agent has made.
-	m := &v1alpha1.Module{ObjectMeta: metav1.ObjectMeta{Name: module}, Spec: v1alpha1.ModuleSpec{
-		Source: v1alpha1.PackageSource{OCI: &v1alpha1.OCISource{URL: "oci://" + host + "/runner"}}, Namespace: module,
-	}}
-	if err := w.Create(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
+	m := w.module(module, func(s *v1alpha1.ModuleSpec) {
+		s.Source.OCI.URL, s.Version, s.Namespace = "oci://"+host+"/runner", "", module
+	}, nil)
 	w.slipway("module", "plan", module, insecure).want(t, ExitDone, "3 created")
 	w.slipway("module", "plan", module, "--stored").want(t, ExitFailed, "the agent hasn't made a plan")
 	content, err := json.Marshal(plan.Plan{Module: module, Version: "9.9.9", Problems: []v1alpha1.PlanProblem{{Check: plan.CheckImages, Object: "Pod/a/b", Message: "runs an image that isn't there"}}})
@@ -140,9 +86,69 @@ func TestModulePlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Status.Plan = &v1alpha1.PlanSummary{At: metav1.Now(), Content: &ref}
-	if err := w.Status().Update(t.Context(), m); err != nil {
+	w.status(m, func(s *v1alpha1.ModuleStatus) { s.Plan = &v1alpha1.PlanSummary{At: metav1.Now(), Content: &ref} })
+	w.slipway("module", "plan", module, "--stored").want(t, ExitFailed, "9.9.9", "Images Pod/a/b: runs an image that isn't there")
+}
+
+// What a plan trusts is what the agent with the same flags trusts.
+func TestModulePlanTrustsWhomItIsTold(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	w, host := newModulesWorld(t), registryHost(t, "")
+	signer, err := cosign.NewSigner()
+	if err != nil {
 		t.Fatal(err)
 	}
-	w.slipway("module", "plan", module, "--stored").want(t, ExitFailed, "9.9.9", "Images Pod/a/b: runs an image that isn't there")
+	other, err := cosign.NewSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
+	if err := signer.Sign(host + "/runner@" + pushModule(t, host, "1.4.2", "", settings)); err != nil {
+		t.Fatal(err)
+	}
+	instance, err := ca.NewVirtualSigstore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := cosign.TrustedRoot(instance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := "apiVersion: slipway.dev/v1alpha1\nkind: Module\nmetadata: {name: " + w.name + "}\nspec:\n  source: {oci: {url: 'oci://" + host + "/runner'}}\n  namespace: " + w.name + "\n"
+	files := folder(t, map[string]string{
+		"mine.pub": string(signer.Public), "other.pub": string(other.Public), "root.json": string(root), "nothing.json": "{}", "module.yaml": module,
+		"keyless.yaml": module + "  verify: {identities: [{issuer: 'https://issuer.example.com', subject: '.*'}]}\n",
+	})
+	file := func(name string) string { return filepath.Join(files, name) }
+	identity := []string{"--verify-issuer=https://issuer.example.com", "--verify-subject=ci"}
+	cases := map[string]struct {
+		reason string
+		file   string
+		flags  []string
+		code   int
+		want   string
+	}{
+		"Nobody":      {reason: "without a word nothing has to be signed", code: ExitDone, want: "no problems"},
+		"Signer":      {reason: "signed by the key", flags: []string{"--verify-keys", file("mine.pub")}, code: ExitDone, want: "no problems"},
+		"OneOfTwo":    {reason: "one key of two is enough", flags: []string{"--verify-keys", file("other.pub"), "--verify-keys", file("mine.pub")}, code: ExitDone, want: "no problems"},
+		"Other":       {reason: "signed by another key", flags: []string{"--verify-keys", file("other.pub")}, code: ExitFailed, want: "none of the keys"},
+		"Identity":    {reason: "signed with a key, and not by whom is wanted", flags: append(identity, "--trusted-root", file("root.json")), code: ExitFailed, want: "Verify"},
+		"Keyless":     {reason: "a Module that names identities has somebody who vouches for them", file: "keyless.yaml", flags: []string{"--trusted-root", file("root.json")}, code: ExitFailed, want: "Verify"},
+		"NobodyElse":  {reason: "without a root nobody does", file: "keyless.yaml", code: ExitFailed, want: "--trusted-root"},
+		"NoKey":       {reason: "a file that isn't there", flags: []string{"--verify-keys", file("none.pub")}, code: ExitUsage, want: "none.pub"},
+		"NotAKey":     {reason: "a file that is no key", flags: []string{"--verify-keys", file("root.json")}, code: ExitUsage, want: "no public key"},
+		"NotARoot":    {reason: "a file that vouches for nobody", flags: []string{"--trusted-root", file("nothing.json")}, code: ExitUsage, want: "trusted_root.json"},
+		"Unvouched":   {reason: "an identity for which nobody vouches", flags: identity, code: ExitUsage, want: "belong together"},
+		"AnySubject":  {reason: "everybody with an account at the issuer", flags: []string{identity[0], "--trusted-root", file("root.json")}, code: ExitUsage, want: "belong together"},
+		"TwoPolicies": {reason: "which of them would hold?", flags: append(identity, "--verify-keys", file("mine.pub")), code: ExitUsage, want: "not both"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"module", "plan", "--file", file(cmp.Or(c.file, "module.yaml")), "--insecure-registries=" + host}, c.flags...)
+			w.slipway(args...).want(t, c.code, c.want)
+			if t.Failed() {
+				t.Log(c.reason)
+			}
+		})
+	}
 }

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/deploy"
@@ -26,7 +25,7 @@ var (
 	newDigest = v1alpha1.Digest("sha256:" + strings.Repeat("b", 64))
 )
 
-// modulesWorld is a cluster with the kinds of modules in it. Modules have no namespace: each test has names of its own.
+// modulesWorld is a cluster with the agent's namespace. Modules have no namespace: each test has names of its own.
 type modulesWorld struct {
 	*world
 
@@ -35,14 +34,11 @@ type modulesWorld struct {
 
 func newModulesWorld(t *testing.T) *modulesWorld {
 	t.Helper()
-	w := newWorld(t)
-	var files []string
-	for _, kind := range []string{"modules", "modulerevisions", "interpreters"} {
-		files = append(files, "../../config/crd/bases/slipway.dev_"+kind+".yaml")
-	}
-	if _, err := envtest.InstallCRDs(w.config, envtest.CRDInstallOptions{Paths: files}); err != nil {
-		t.Fatal(err)
-	}
+	return modulesWorldIn(t, newWorld(t))
+}
+
+func modulesWorldIn(t *testing.T, w *world) *modulesWorld {
+	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: deploy.Namespace}}
 	if err := w.Create(t.Context(), namespace); err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)

@@ -41,6 +41,14 @@ func readVersion() versionInfo {
 	return info
 }
 
+// ownVersion is the version of this binary where the Go toolchain knows one; else empty.
+func ownVersion() string {
+	if v := readVersion().Version; v != develVersion {
+		return v
+	}
+	return ""
+}
+
 func newVersion(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",

@@ -64,6 +64,13 @@ type Verification struct {
 	TrustedRoot []byte
 }
 
+// Check is an error if nothing can be verified with it: a key that is none, or nobody who vouches for identities. Nil verifies nothing, which
+// works.
+func (v *Verification) Check() error {
+	_, err := v.verifier()
+	return err
+}
+
 // verifier returns what checks signatures; nil where none is asked for.
 func (v *Verification) verifier() (signature.Verifier, error) {
 	if v == nil {
@@ -74,7 +81,7 @@ func (v *Verification) verifier() (signature.Verifier, error) {
 		return found, reword(err)
 	}
 	if len(v.TrustedRoot) == 0 {
-		return nil, errors.New("spec.verify.identities needs to know who vouches for identities: give the agent a trusted root, or sign with a key and name that in spec.verify.keysRef")
+		return nil, errors.New("spec.verify.identities needs to know who vouches for identities: give the agent a trusted root (--trusted-root), or sign with a key and name that in spec.verify.keysRef")
 	}
 	identities := make([]signature.Identity, 0, len(v.Identities))
 	for _, i := range v.Identities {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/lab/cosign"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
 	"github.com/slipway-dev/slipway/internal/module/pack"
 	"github.com/slipway-dev/slipway/internal/source"
@@ -163,12 +164,14 @@ func TestSignaturesOfPackages(t *testing.T) {
 	t.Parallel()
 	s := newRegistry(t)
 	mine, theirs := newSigner(t), newSigner(t)
-	mine.sign(t, s, "runner", publish(t, s, "runner", runner("1.4.2"), "1.4.2"))
+	if err := mine.Sign(s.host() + "/runner@" + publish(t, s, "runner", runner("1.4.2"), "1.4.2")); err != nil {
+		t.Fatal(err)
+	}
 	publish(t, s, "runner", runner("1.5.0"), "1.5.0")
 	f := fetcher(t, pack.Insecure(s.host()))
 	registry := v1alpha1.PackageSource{OCI: &v1alpha1.OCISource{URL: "oci://" + s.host() + "/runner"}}
-	by := func(s signer) *pack.Verification {
-		return &pack.Verification{Keys: map[string][]byte{"release.pub": s.public}}
+	by := func(s *cosign.Signer) *pack.Verification {
+		return &pack.Verification{Keys: map[string][]byte{"release.pub": s.Public}}
 	}
 	p, err := f.Fetch(t.Context(), registry, "1.4.2", pack.Credentials{}, by(mine))
 	if err != nil {

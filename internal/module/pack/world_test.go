@@ -4,12 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/pem"
 	"io"
 	"log"
 	"maps"
@@ -27,9 +21,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	sigstore "github.com/sigstore/sigstore/pkg/signature"
-	"github.com/sigstore/sigstore/pkg/signature/payload"
 
+	"github.com/slipway-dev/slipway/internal/lab/cosign"
 	"github.com/slipway-dev/slipway/internal/module/pack"
 	"github.com/slipway-dev/slipway/internal/source/oci"
 )
@@ -134,52 +127,11 @@ func pushLayer(t *testing.T, s *server, reference, mediaType string, layer []byt
 	}
 }
 
-// signer is a pair of keys, as 'cosign generate-key-pair' makes it.
-type signer struct {
-	key    *ecdsa.PrivateKey
-	public []byte
-}
-
-func newSigner(t *testing.T) signer {
+func newSigner(t *testing.T) *cosign.Signer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	signer, err := cosign.NewSigner()
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer{key, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})}
-}
-
-// sign signs a package in a registry as 'cosign sign --key' does.
-func (k signer) sign(t *testing.T, s *server, repository, digest string) {
-	t.Helper()
-	repo, err := name.NewRepository(s.host()+"/"+repository, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := payload.Cosign{Image: repo.Digest(digest)}.MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	by, err := sigstore.LoadECDSASigner(k.key, 5) // SHA-256
-	if err != nil {
-		t.Fatal(err)
-	}
-	sig, err := by.SignMessage(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := mutate.Append(mutate.MediaType(empty.Image, types.OCIManifestSchema1), mutate.Addendum{
-		Layer:       static.NewLayer(text, "application/vnd.dev.cosign.simplesigning.v1+json"),
-		Annotations: map[string]string{"dev.cosignproject.cosign/signature": base64.StdEncoding.EncodeToString(sig)},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(repo.Tag(strings.Replace(digest, ":", "-", 1)+".sig"), img); err != nil {
-		t.Fatal(err)
-	}
+	return signer
 }

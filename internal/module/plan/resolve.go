@@ -103,7 +103,7 @@ func resolve(ctx context.Context, d *draft) error {
 		d.problem(CheckResolve, "", "package %s %s works with Kubernetes %s, and this cluster has %s: choose another version in spec.version, or upgrade the cluster",
 			d.pkg.Name, choice.Version, wanted, d.served.version)
 	}
-	if wanted := d.pkg.Agent; d.Version != "" && !inRange(wanted, d.Version) {
+	if wanted := d.pkg.Agent; released(d.Version) && !inRange(wanted, d.Version) {
 		d.problem(CheckResolve, "", "package %s %s works with Slipway %s, and this is %s: choose another version in spec.version, or upgrade Slipway",
 			d.pkg.Name, choice.Version, wanted, d.Version)
 	}

@@ -14,11 +14,11 @@ import (
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/testing/ca"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/slipway-dev/slipway/internal/lab/cosign"
 	"github.com/slipway-dev/slipway/internal/source/oci/signature"
 )
 
@@ -45,20 +45,7 @@ func newInstance(t *testing.T) instance {
 // trustedRoot is its trusted_root.json.
 func (i instance) trustedRoot() []byte {
 	i.Helper()
-	logs := map[string]*root.TransparencyLog{}
-	for id, l := range i.ca.RekorLogs() {
-		raw, err := hex.DecodeString(id)
-		if err != nil {
-			i.Fatal(err)
-		}
-		l.ID = raw
-		logs[id] = l
-	}
-	trusted, err := root.NewTrustedRoot(root.TrustedRootMediaType01, i.ca.FulcioCertificateAuthorities(), nil, i.ca.TimestampingAuthorities(), logs)
-	if err != nil {
-		i.Fatal(err)
-	}
-	raw, err := trusted.MarshalJSON()
+	raw, err := cosign.TrustedRoot(i.ca)
 	if err != nil {
 		i.Fatal(err)
 	}
