@@ -2,11 +2,14 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -120,31 +123,65 @@ func (d *draft) modules(ctx context.Context) ([]v1alpha1.Module, error) {
 	return d.others, nil
 }
 
-// otherModules finds modules whose installed objects are of a kind in a version that goes.
+// otherModules finds modules whose objects are of a kind in a version that goes.
 func (d *draft) otherModules(ctx context.Context, group, kind string, ends map[string]bool) ([]crd.Use, error) {
-	all, err := d.modules(ctx)
-	if err != nil {
-		return nil, err
+	if d.used == nil {
+		if err := d.readOthers(ctx); err != nil {
+			return nil, err
+		}
 	}
 	var uses []crd.Use
-	for _, m := range all {
-		if m.Status.Current == nil || m.Status.Current.Revision == "" {
-			continue
-		}
-		r, err := d.Revisions.Load(ctx, m.Status.Current.Revision)
-		if err != nil {
-			if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-				continue
-			}
-			return nil, fmt.Errorf("read what module %s has: %w", m.Name, err)
-		}
-		for _, o := range revision.Objects(r.Steps) {
-			gvk := o.GroupVersionKind()
-			if gvk.Group == group && gvk.Kind == kind && ends[gvk.Version] {
-				uses = append(uses, crd.Use{Version: gvk.Version, By: fmt.Sprintf("module %s (%s)", m.Name, strings.TrimPrefix(o.GetNamespace()+"/"+o.GetName(), "/"))})
-				break
-			}
+	for _, version := range slices.Sorted(maps.Keys(ends)) {
+		for _, by := range d.used[schema.GroupVersionKind{Group: group, Version: version, Kind: kind}] {
+			uses = append(uses, crd.Use{Version: version, By: by})
 		}
 	}
 	return uses, nil
+}
+
+// readOthers reads the revisions of the other modules, those that are installed and those on their way, and notes of each the kinds of its objects
+// with the first of them. That is done once for a plan: each revision is some Secrets. What can't be read any more is told, and is no
+// reason to wait: it is another module's loss.
+func (d *draft) readOthers(ctx context.Context) error {
+	all, err := d.modules(ctx)
+	if err != nil {
+		return err
+	}
+	used := map[schema.GroupVersionKind][]string{}
+	for _, m := range all {
+		met := map[schema.GroupVersionKind]bool{}
+		for _, name := range revisionsOf(&m) {
+			r, err := d.Revisions.Load(ctx, name)
+			switch {
+			case apierrors.IsNotFound(err), apierrors.IsForbidden(err), errors.Is(err, revision.ErrLost), errors.Is(err, revision.ErrCorrupt):
+				d.plan.Unseen = append(d.plan.Unseen, fmt.Sprintf("which kinds module %s uses: %s", m.Name, err))
+				continue
+			case err != nil:
+				return fmt.Errorf("read what module %s has: %w", m.Name, err)
+			}
+			for _, o := range revision.Objects(r.Steps) {
+				if gvk := o.GroupVersionKind(); !met[gvk] {
+					met[gvk] = true
+					used[gvk] = append(used[gvk], fmt.Sprintf("module %s (%s)", m.Name, strings.TrimPrefix(o.GetNamespace()+"/"+o.GetName(), "/")))
+				}
+			}
+		}
+	}
+	d.used = used
+	return nil
+}
+
+// revisionsOf names the revisions of which a module may have objects in the cluster.
+func revisionsOf(m *v1alpha1.Module) []string {
+	var names []string
+	if c := m.Status.Current; c != nil && c.Revision != "" {
+		names = append(names, c.Revision)
+	}
+	if a := m.Status.Attempt; a != nil {
+		names = append(names, a.Over...)
+		if a.Target.Revision != "" {
+			names = append(names, a.Target.Revision)
+		}
+	}
+	return names
 }

@@ -2,12 +2,15 @@ package plan_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/module/plan"
+	"github.com/slipway-dev/slipway/internal/module/revision"
 )
 
 // other makes another Module, installed in a version.
@@ -74,5 +77,71 @@ func TestDependants(t *testing.T) {
 	wantProblems(t, p, "the Module's own word replaces the package's")
 	if len(p.Requires) != 1 || p.Requires[0].Version != ">=1" {
 		t.Errorf("it requires %v", p.Requires)
+	}
+}
+
+// revised gives a Module an installed revision with these objects.
+func (w *world) revised(m *v1alpha1.Module, text string) *revision.Revision {
+	w.Helper()
+	rev := &v1alpha1.ModuleRevision{
+		ObjectMeta: metav1.ObjectMeta{Name: revision.Name(m.Name, 1)},
+		Spec: v1alpha1.ModuleRevisionSpec{
+			Module: m.Name, Number: 1, Version: "1.0.0", Namespace: w.env.Namespace,
+			Package: v1alpha1.ResolvedPackage{Name: m.Name, URL: "oci://registry.example.com/" + m.Name, Digest: "sha256:" + v1alpha1.Digest(zeros)},
+		},
+	}
+	steps := revision.Split(w.objects(text))
+	if err := w.store.Save(w.Context(), rev, steps, nil, []byte("{}")); err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = w.client.Delete(context.Background(), rev) })
+	m.Status.Current = &v1alpha1.RevisionReference{Version: "1.0.0", Digest: rev.Spec.Digest, Revision: rev.Name}
+	if err := w.client.Status().Update(w.Context(), m); err != nil {
+		w.Fatal(err)
+	}
+	return &revision.Revision{Object: rev, Steps: steps}
+}
+
+// TestVersionThatAnotherModuleUses: an object that another module has installed is written again in its version whenever that module is
+// looked at, whoever wrote it last. How many definitions change makes no difference to what is read of the others.
+func TestVersionThatAnotherModuleUses(t *testing.T) {
+	w := newWorld(t)
+	w.grant(`{namespaces: [NS], clusterObjects: [{group: apiextensions.k8s.io, kind: CustomResourceDefinition}]}`)
+	one, two := w.name+".one.example", w.name+".two.example"
+	w.put("1.0.0", docs(versions(one, "v1beta1", "v1"), versions(two, "v1beta1", "v1")))
+	m := w.module()
+	w.install(m, w.plan(m))
+	w.eventuallyServed("boats." + one)
+	w.eventuallyServed("boats." + two)
+	w.clients.Invalidate()
+
+	boat := "\nkind: Boat\nmetadata: {name: ark, namespace: " + w.env.Namespace + "}"
+	using := w.other(w.name+"-using", "")
+	used := w.revised(using, docs("apiVersion: "+one+"/v1beta1"+boat, "apiVersion: "+two+"/v1"+boat))
+	w.put("2.0.0", docs(versions(one, "v1"), versions(two, "v1")))
+	p := w.plan(m)
+	wantProblems(t, p, "one of the versions that go is used",
+		"Definitions CustomResourceDefinition/boats."+one+": v1beta1: the version is no longer served, but used by module "+using.Name+" ("+w.env.Namespace+"/ark)")
+	reads := 0
+	for _, request := range w.seen.all {
+		if strings.HasSuffix(request, "/modulerevisions/"+used.Object.Name) {
+			reads++
+		}
+	}
+	if reads != 1 {
+		t.Errorf("the other module's revision is read %d times, want once", reads)
+	}
+
+	for _, step := range used.Object.Spec.Steps {
+		for _, content := range step.Content {
+			if err := w.client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: agentNamespace, Name: content.Secret}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p = w.plan(m)
+	wantProblems(t, p, "what another module has lost doesn't hold up this one")
+	if len(p.Unseen) != 1 || !strings.Contains(p.Unseen[0], "which kinds module "+using.Name+" uses: ") {
+		t.Errorf("what nobody could see is %q, want the other module's kinds", p.Unseen)
 	}
 }

@@ -92,7 +92,6 @@ func (d *draft) image(image, object string, platforms, machines []string, err er
 		return
 	case err != nil:
 		d.plan.Unseen = append(d.plan.Unseen, fmt.Sprintf("image %s: %s", image, err))
-		slices.Sort(d.plan.Unseen)
 		return
 	case len(platforms) == 0:
 		return
@@ -110,7 +109,6 @@ func (d *draft) image(image, object string, platforms, machines []string, err er
 			image, strings.Join(platforms, ", "), strings.Join(machines, ", "))
 	default: // a node selector may keep the pods where they can run
 		d.plan.Unseen = append(d.plan.Unseen, fmt.Sprintf("image %s is not for %s, which some nodes are", image, strings.Join(missing, ", ")))
-		slices.Sort(d.plan.Unseen)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -104,6 +105,7 @@ func (p *Planner) Plan(ctx context.Context, m *v1alpha1.Module) (*Plan, error) {
 		}
 	}
 	d.plan.Problems = bounded(sorted(d.plan.Problems))
+	slices.Sort(d.plan.Unseen)
 	return d.plan, nil
 }
 
@@ -138,6 +140,8 @@ type draft struct {
 	kindless error
 	// others are the other modules, nil as long as nobody has asked.
 	others []v1alpha1.Module
+	// used are the kinds of the other modules' objects, each with who has some; nil as long as nobody has asked.
+	used map[schema.GroupVersionKind][]string
 	// packages are the names of what the other modules have installed, by module.
 	packages map[string]string
 }

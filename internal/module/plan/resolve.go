@@ -19,20 +19,10 @@ import (
 // history reads the committed revision, and what the attempts since have brought.
 func history(ctx context.Context, d *draft) error {
 	d.known = map[kube.Ref]bool{}
-	var names []string
-	if c := d.module.Status.Current; c != nil && c.Revision != "" {
-		names = append(names, c.Revision)
-	}
-	if a := d.module.Status.Attempt; a != nil {
-		names = append(names, a.Over...)
-		names = append(names, a.Target.Revision)
-	}
-	for i, name := range names {
-		if name == "" {
-			continue
-		}
+	for _, name := range revisionsOf(d.module) {
+		isCurrent := d.module.Status.Current != nil && d.module.Status.Current.Revision == name
 		r, err := d.Revisions.Load(ctx, name)
-		if apierrors.IsNotFound(err) && i > 0 {
+		if apierrors.IsNotFound(err) && !isCurrent {
 			continue // the attempt had not begun
 		}
 		if apierrors.IsNotFound(err) || errors.Is(err, revision.ErrLost) || errors.Is(err, revision.ErrCorrupt) {
@@ -42,7 +32,7 @@ func history(ctx context.Context, d *draft) error {
 		if err != nil {
 			return fmt.Errorf("read what is installed: %w", err)
 		}
-		if i == 0 && d.module.Status.Current != nil {
+		if isCurrent {
 			d.current = r
 		}
 		for _, o := range revision.Objects(r.Steps) {
