@@ -2,7 +2,10 @@ package pack
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -24,6 +27,12 @@ func (c Credentials) String() string {
 		return "anonymous"
 	}
 	return "credentials"
+}
+
+// id tells logins apart without telling them.
+func (c Credentials) id() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", c.Secret["username"], c.Secret["password"]))
+	return hex.EncodeToString(sum[:])
 }
 
 // GoString keeps %#v from printing the fields.

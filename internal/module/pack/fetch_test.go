@@ -2,11 +2,15 @@ package pack_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -414,6 +418,73 @@ func TestFetchChartFromARepository(t *testing.T) {
 	from.Chart.Name = "nothing"
 	if _, err := f.Versions(t.Context(), from, login); !errors.Is(err, pack.ErrNoVersion) {
 		t.Errorf("got %v, want %v", err, pack.ErrNoVersion)
+	}
+}
+
+// What was fetched with somebody's login is shown to nobody else who knows its address and its digest.
+func TestChartsOfOthersStayTheirs(t *testing.T) {
+	t.Parallel()
+	archive := packed(t, chartFiles(t))
+	sum := sha256.Sum256(archive)
+	private := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "hunter22" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.URL.Path == "/web-1.4.2.tgz" {
+			_, _ = w.Write(archive)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "entries:\n  web:\n  - {version: 1.4.2, digest: %x, urls: [web-1.4.2.tgz]}\n", sum)
+	}))
+	thief := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, "entries:\n  web:\n  - {version: 1.4.2, digest: %x, urls: [%q]}\n", sum, private.URL+"/web-1.4.2.tgz")
+	}))
+	f := fetcher(t)
+	login := pack.Credentials{Secret: map[string][]byte{"username": []byte("robot"), "password": []byte("hunter22")}}
+	mine := v1alpha1.PackageSource{Chart: &v1alpha1.ChartSource{Repository: private.URL, Name: "web"}}
+	for range 2 { // the second time it is known
+		if _, err := f.Fetch(t.Context(), mine, "1.4.2", login, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := slices.DeleteFunc(private.asked(), func(r string) bool { return !strings.HasSuffix(r, ".tgz") }); len(got) != 1 {
+		t.Errorf("it asked for %v: what is known isn't fetched again", got)
+	}
+	theirs := v1alpha1.PackageSource{Chart: &v1alpha1.ChartSource{Repository: thief.URL, Name: "web"}}
+	for name, credentials := range map[string]pack.Credentials{"without a login": {}, "with a login for its own repository": login} {
+		if _, err := f.Fetch(t.Context(), theirs, "1.4.2", credentials, nil); err == nil {
+			t.Errorf("%s: another repository's chart was given away", name)
+		}
+	}
+}
+
+// A login is for the server that the Module names, not for where that sends on to, be it only another port of the same host.
+func TestLoginsStayAtHome(t *testing.T) {
+	t.Parallel()
+	var shown atomic.Value
+	elsewhere := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown.Store(r.Header.Get("Authorization"))
+		_, _ = w.Write([]byte(deployment))
+	}))
+	home := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, _, ok := r.BasicAuth(); !ok {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.URL.Path == "/install.yaml" {
+			http.Redirect(w, r, "/moved.yaml", http.StatusFound)
+			return
+		}
+		http.Redirect(w, r, elsewhere.URL+"/install.yaml", http.StatusFound)
+	}))
+	login := pack.Credentials{Secret: map[string][]byte{"username": []byte("robot"), "password": []byte("hunter22")}}
+	from := v1alpha1.PackageSource{Manifests: &v1alpha1.ManifestsSource{URL: home.URL + "/install.yaml"}}
+	if _, err := fetcher(t).Fetch(t.Context(), from, "1.4.2", login, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := shown.Load(); got != "" {
+		t.Errorf("another port was shown %q", got)
 	}
 }
 

@@ -120,13 +120,9 @@ func (f *Fetcher) chartRelease(ctx context.Context, from v1alpha1.ChartSource, r
 		return nil, fmt.Errorf("the index of %s names an address for %s %s that can't be used: it must be http(s), and https where the repository is", shown(home), from.Name, r.Version)
 	}
 	address.User = nil
-	key := strings.Join([]string{"chart", shown(address), digestOf(r)}, "\x00")
-	digest := digestOf(r)
-	snap, known := f.store.Recall(key)
-	if !known || digest == "" {
-		if snap, digest, err = f.downloadChart(ctx, question{address: address, home: home, credentials: credentials, digest: digest, limits: limits()}, key); err != nil {
-			return nil, err
-		}
+	snap, digest, err := f.chartTree(ctx, question{address: address, home: home, credentials: credentials, digest: digestOf(r), limits: limits()})
+	if err != nil {
+		return nil, err
 	}
 	f.remember(snap.Digest())
 	p, err := openChart(ctx, f.store, snap.FS())
@@ -137,15 +133,23 @@ func (f *Fetcher) chartRelease(ctx context.Context, from v1alpha1.ChartSource, r
 	return p, nil
 }
 
-func (f *Fetcher) downloadChart(ctx context.Context, q question, key string) (*source.Snapshot, string, error) {
+// chartTree brings what is in a packed chart, and its digest. What an index has pinned isn't fetched again; that counts for the repository that
+// has the index, and for its login, only: whoever writes an index may name in it what is behind somebody else's.
+func (f *Fetcher) chartTree(ctx context.Context, q question) (*source.Snapshot, string, error) {
+	key := strings.Join([]string{"chart", shown(q.address), q.digest, q.home.String(), q.credentials.id()}, "\x00")
+	if q.digest != "" {
+		if snap, known := f.store.Recall(key); known {
+			return snap, q.digest, nil
+		}
+	}
 	d, _, err := f.web.get(ctx, q)
 	if err != nil {
 		return nil, "", err
 	}
 	defer d.Discard()
 	snap, err := d.Unpack(ctx, source.UnpackOptions{Revision: d.Digest(), KeepAll: true, Strict: true})
-	if err != nil {
-		return nil, "", err
+	if err != nil || q.digest == "" {
+		return snap, d.Digest(), err
 	}
 	return snap, d.Digest(), f.store.Remember(key, snap)
 }
@@ -186,7 +190,7 @@ func (f *Fetcher) releases(ctx context.Context, from v1alpha1.ChartSource, crede
 	}
 	address := *home
 	address.Path = strings.TrimSuffix(address.Path, "/") + "/index.yaml"
-	key := strings.Join([]string{address.String(), from.Name, string(credentials.Secret["username"]), string(credentials.Secret["password"])}, "\x00")
+	key := strings.Join([]string{address.String(), from.Name, credentials.id()}, "\x00")
 	known := f.web.known.get(key)
 	d, etag, err := f.web.get(ctx, question{
 		address: &address, home: home, credentials: credentials, etag: known.etag, limits: source.Limits{MaxPackBytes: maxIndex},

@@ -48,6 +48,9 @@ func newClient(roots *x509.CertPool) *http.Client {
 			case via[0].URL.Scheme == "https" && next.URL.Scheme != "https":
 				return errors.New("it redirects to an address without TLS")
 			}
+			if next.URL.Scheme != via[0].URL.Scheme || next.URL.Host != via[0].URL.Host {
+				next.Header.Del("Authorization") // net/http would show it to another port, and to subdomains
+			}
 			return nil
 		},
 	}
