@@ -20,8 +20,18 @@ func (t *task) options() apply.Options {
 	return apply.Options{Owner: plan.Owner(t.m.Name), Manager: plan.Manager(t.m.Name)}
 }
 
-// put applies objects. It returns whether all of them are in the cluster; if not, why they can't be, or nothing if it is worth another try.
+// put applies objects. It returns whether all of them are in the cluster; if not, why they can't be, or nothing if it is worth another try, which is
+// made soon.
 func (t *task) put(ctx context.Context, objects []*unstructured.Unstructured) (changes []apply.Change, done bool, err error) {
+	changes, done, err = t.tryPut(ctx, objects)
+	if err == nil && !done && t.failure == nil {
+		t.again(soon)
+	}
+	return changes, done, err
+}
+
+// tryPut is put that leaves it to who calls it when it is tried again.
+func (t *task) tryPut(ctx context.Context, objects []*unstructured.Unstructured) (changes []apply.Change, done bool, err error) {
 	if len(objects) == 0 {
 		return nil, true, nil
 	}
@@ -35,9 +45,7 @@ func (t *task) put(ctx context.Context, objects []*unstructured.Unstructured) (c
 	t.waits = err.Error()
 	if lasting(err) {
 		t.failure = t.failed(reasonRefused, err.Error())
-		return result.Changes, false, nil
 	}
-	t.again(soon)
 	return result.Changes, false, nil
 }
 

@@ -1,7 +1,9 @@
 package attempt
 
 import (
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -86,4 +88,77 @@ func TestContestIsCalm(t *testing.T) {
 		return c.Reason == reasonDrifted && strings.Contains(c.Message, "changed by somebody again and again") && w.setting() == "spoilt"
 	})
 	a.reachWhere("it is put back later", func(*v1alpha1.Module) bool { return w.setting() == first.Image })
+}
+
+// isSettings picks requests for the settings.
+func isSettings(req *http.Request) bool {
+	return strings.HasSuffix(req.URL.Path, "/configmaps/settings")
+}
+
+// TestFailureToPutBackIsCalm: while what differs can't be put back, it is told, and tried again more and more seldom, however often the module is
+// looked at.
+func TestFailureToPutBackIsCalm(t *testing.T) {
+	t.Parallel()
+	for name, restarted := range map[string]bool{"found by watching": false, "found by the next agent": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, a := running(t, first)
+			if restarted {
+				a.stop()
+				a = w.start(0)
+			}
+			var asked atomic.Int32
+			a.wire.answering(http.StatusServiceUnavailable, func(req *http.Request) bool {
+				if isSettings(req) {
+					asked.Add(1)
+				}
+				return isSettings(req) && req.Method == http.MethodPatch
+			})
+			w.spoil()
+			a.reachWhere("it is told that the settings can't be put back", func(m *v1alpha1.Module) bool {
+				c := condition(m, v1alpha1.ReadyCondition)
+				return c.Reason == reasonDrifted && strings.Contains(c.Message, "can't put back what differs")
+			})
+			before := asked.Load()
+			for range 20 {
+				a.reach(lifecycle.Installed)
+			}
+			if got := asked.Load() - before; got > 6 {
+				t.Errorf("asked %d times for settings that can't be put back", got)
+			}
+			a.wire.answering(0, nil)
+			a.reachWhere("the settings are put back", func(m *v1alpha1.Module) bool {
+				return w.setting() == first.Image && condition(m, v1alpha1.ReadyCondition).Reason == "Installed"
+			})
+		})
+	}
+}
+
+// TestPausedIsComparedOnce: of a paused module that differs since before this agent, one look tells; not each.
+func TestPausedIsComparedOnce(t *testing.T) {
+	t.Parallel()
+	w, a := running(t, first)
+	a.stop()
+	w.want("1.0.0", func(m *v1alpha1.Module) { m.Spec.Paused = true })
+	w.spoil()
+	a = w.start(0)
+	differs := func(m *v1alpha1.Module) bool {
+		return strings.Contains(condition(m, v1alpha1.ReadyCondition).Message, "settings differs from what was installed")
+	}
+	a.reachWhere("drift is told", differs)
+	var asked atomic.Int32
+	a.wire.refusing(func(req *http.Request) bool {
+		if !strings.Contains(req.URL.Path, "/modules/") {
+			asked.Add(1)
+		}
+		return false
+	})
+	for range 5 {
+		a.reachWhere("it is still told", differs)
+	}
+	if got := asked.Load(); got > 0 {
+		t.Errorf("%d requests for what is known", got)
+	}
+	w.want("1.0.0", func(m *v1alpha1.Module) { m.Spec.Paused = false })
+	a.reachWhere("the settings are put back", func(*v1alpha1.Module) bool { return w.setting() == first.Image })
 }

@@ -3,11 +3,13 @@ package attempt
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
+	"github.com/slipway-dev/slipway/internal/module/revision"
 )
 
 // facts are how things are, for the table.
@@ -39,6 +41,9 @@ func (t *task) facts(ctx context.Context) (lifecycle.Facts, error) {
 
 // reversible tells whether an attempt, and those that it goes over, can be taken back, as their plans say.
 func (t *task) reversible(ctx context.Context, a *v1alpha1.Attempt) (bool, error) {
+	if s := t.entry.sets; s != nil { // read already
+		return !slices.ContainsFunc(append(slices.Clone(s.over), s.next), func(r *revision.Revision) bool { return !r.Object.Spec.Reversible }), nil
+	}
 	for _, name := range append([]string{a.Target.Revision}, a.Over...) {
 		rev := &v1alpha1.ModuleRevision{}
 		if err := t.Direct.Get(ctx, client.ObjectKey{Name: name}, rev); err != nil {

@@ -127,7 +127,7 @@ func (t *task) timeToLook(ctx context.Context) (bool, error) {
 		t.watchInputs(ctx)
 		look.at = t.now.Add(-t.interval()).Add(time.Duration(rand.Int64N(int64(min(t.interval(), time.Minute))))) //nolint:gosec // spreads load, hides nothing
 	}
-	nudged := t.entry.take(nudged)
+	nudged := t.entry.nudged.Swap(false)
 	if left := look.at.Add(t.interval()).Sub(t.now); left > 0 && !nudged {
 		t.again(left)
 		return false, nil

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 )
@@ -39,6 +40,8 @@ func TestFrozenTouchesNothing(t *testing.T) {
 		t.Errorf("Stalled doesn't say what to do: %s", c.Message)
 	}
 	w.spoil()
+	settings := kube.Ref{Version: "v1", Kind: "ConfigMap", Namespace: w.env.Namespace, Name: "settings"}
+	w.eventually("the agent sees that the settings differ", func() bool { return a.Engine.Drifted(plan.Owner(w.name), settings) })
 	writes := len(a.wire.written())
 	for range 5 {
 		a.reach(lifecycle.Frozen)

@@ -102,7 +102,7 @@ func (w *world) revisionsAre(want map[string]v1alpha1.RevisionState) {
 func TestRestCostsNothing(t *testing.T) {
 	t.Parallel()
 	w, a := running(t, first)
-	a.reachWhere("it has settled", func(m *v1alpha1.Module) bool { return a.memory.of(w.name).seen })
+	a.reachWhere("it has settled", func(m *v1alpha1.Module) bool { return a.memory.of(w.name).compared.whole })
 	plans, writes := w.pack.planned(), len(a.wire.written())
 	a.Nudge(w.name)
 	for range 5 {

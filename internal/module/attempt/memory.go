@@ -1,8 +1,12 @@
 package attempt
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/kube"
@@ -26,13 +30,13 @@ type entry struct {
 	sets *sets
 	// applied is the revision that this process has applied for an attempt.
 	applied string
-	// seen says that the current revision was compared with the cluster by this process; refs are its objects.
-	seen    bool
-	seenFor string // the revision that refs are of
+	// refs are the objects of the revision refsFor.
+	refs    []kube.Ref
+	refsFor string
 	// found are the objects that were there before the module, as far as its revisions know.
 	found []kube.Ref
-	refs  []kube.Ref
-	sweep time.Time // when it is compared again
+	// compared is how the current revision was compared with the cluster last.
+	compared comparison
 
 	look lookout
 	// degraded is since when objects are.
@@ -40,16 +44,18 @@ type entry struct {
 	// drift is when drift was corrected last, and how long the next correction has to wait for that.
 	driftAt    time.Time
 	driftPause time.Duration
+	// driftProblem is why the last correction wasn't finished; nil: it was.
+	driftProblem *news
 	// told is what the last event said, so that it isn't said again.
 	told string
 	// settledFor is the rest whose revisions were told.
 	settledFor string
 
-	mu sync.Mutex
-	// broke says that an object wasn't healthy since the last look.
-	broke bool
 	// nudged says that something changed that plans depend on.
-	nudged bool
+	nudged atomic.Bool
+	mu     sync.Mutex
+	// broke are the objects, without versions, that weren't healthy or were gone at some time since the last look.
+	broke map[kube.Ref]bool
 }
 
 // lookout is when a module's source is asked again.
@@ -93,22 +99,21 @@ func (m *memory) names() []string {
 	return out
 }
 
-// flag sets what watches have seen.
-func (e *entry) flag(set func(*entry)) {
+// breaks notes that an object isn't healthy, or gone.
+func (e *entry) breaks(ref kube.Ref) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	set(e)
+	if e.broke == nil {
+		e.broke = map[kube.Ref]bool{}
+	}
+	e.broke[ref.Unversioned()] = true
 }
 
-// take returns a flag, and lowers it.
-func (e *entry) take(which func(*entry) *bool) bool {
+// takeBroken tells whether one of these objects broke since it was asked last.
+func (e *entry) takeBroken(objects []*unstructured.Unstructured) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	flag := which(e)
-	was := *flag
-	*flag = false
-	return was
+	broke := e.broke
+	e.broke = nil
+	return slices.ContainsFunc(objects, func(o *unstructured.Unstructured) bool { return broke[kube.RefOf(o).Unversioned()] })
 }
-
-func broke(e *entry) *bool  { return &e.broke }
-func nudged(e *entry) *bool { return &e.nudged }

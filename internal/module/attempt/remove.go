@@ -54,7 +54,7 @@ func (t *task) removeAll(ctx context.Context) (lifecycle.Event, error) {
 
 // everything lists the objects of all revisions of the module.
 func (t *task) everything(ctx context.Context) ([]kube.Ref, error) {
-	if t.entry.seenFor == everyRevision {
+	if t.entry.refsFor == everyRevision {
 		return t.entry.refs, nil
 	}
 	revisions, err := t.Store.List(ctx, t.m.Name)
@@ -74,7 +74,7 @@ func (t *task) everything(ctx context.Context) ([]kube.Ref, error) {
 		}
 		loaded = append(loaded, one)
 	}
-	t.entry.refs, t.entry.seenFor = refsOf(loaded...), everyRevision
+	t.entry.refs, t.entry.refsFor = refsOf(loaded...), everyRevision
 	t.entry.found = foundBy(loaded...)
 	return t.entry.refs, nil
 }

@@ -170,13 +170,13 @@ func (t *task) keepUp(ctx context.Context) (lifecycle.Event, error) {
 	if err := t.look(ctx); err != nil {
 		return "", err
 	}
-	if !t.entry.seen {
+	if !t.entry.compared.whole {
 		return "", nil
 	}
-	t.again(t.entry.sweep.Sub(t.now))
 	if drifted := t.drifted(); len(drifted) > 0 {
 		return t.driftEvent(drifted), nil
 	}
+	t.entry.driftProblem = nil
 	bad := t.unwell()
 	if len(bad) == 0 {
 		return "", nil
@@ -230,10 +230,17 @@ func (t *task) driftEvent(drifted []kube.Ref) lifecycle.Event {
 			reason: reasonDrifted, ready: true,
 			message: list(subjects) + " is changed by somebody again and again, and put back at " + t.now.Add(left).UTC().Format(time.TimeOnly) + " UTC",
 		}
+		if t.entry.driftProblem != nil {
+			t.news = t.entry.driftProblem
+		}
 		t.again(left)
 		return ""
 	}
 	if t.decided[lifecycle.Drifted] {
+		if t.entry.driftProblem != nil {
+			t.news = t.entry.driftProblem
+			t.again(t.entry.driftPause)
+		}
 		return ""
 	}
 	return lifecycle.Drifted

@@ -27,7 +27,8 @@ func (t *task) soak(ctx context.Context) (lifecycle.Event, error) {
 	if err != nil {
 		return "", err
 	}
-	holds = holds && t.healthy(ctx, s.judged(revision.Objects(s.next.Steps)))
+	judged := s.judged(revision.Objects(s.next.Steps))
+	holds = holds && t.healthy(ctx, judged)
 	if t.failure != nil {
 		return lifecycle.Failed, nil
 	}
@@ -36,7 +37,7 @@ func (t *task) soak(ctx context.Context) (lifecycle.Event, error) {
 	}
 	a := t.m.Status.Attempt
 	a.Step = ""
-	broken := t.entry.take(broke)
+	broken := t.entry.takeBroken(judged)
 	switch {
 	case !holds:
 		a.SoakBegan = nil

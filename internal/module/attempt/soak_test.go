@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -60,7 +62,7 @@ func TestSoak(t *testing.T) {
 	a := w.start(0)
 	w.want("1.0.0")
 	m := a.reachWhere("the soak begins", func(m *v1alpha1.Module) bool { return m.Status.Attempt != nil && m.Status.Attempt.SoakBegan != nil })
-	began := m.Status.Attempt.SoakBegan
+	began := m.Status.Attempt.SoakBegan.Time
 	d := w.get(deploymentKind, "boats")
 	status := func(available int) {
 		t.Helper()
@@ -70,18 +72,68 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	status(0)
-	a.reachWhere("the soak is broken", func(m *v1alpha1.Module) bool {
-		return m.Status.Phase == lifecycle.Soaking && m.Status.Attempt.SoakBegan == nil
+	a.reachWhere("the soak is broken, and its beginning is past", func(m *v1alpha1.Module) bool {
+		return m.Status.Phase == lifecycle.Soaking && m.Status.Attempt.SoakBegan == nil && time.Now().After(began)
 	})
 	status(1)
 	m = a.reachWhere("the soak begins anew", func(m *v1alpha1.Module) bool { return m.Status.Attempt != nil && m.Status.Attempt.SoakBegan != nil })
-	if m.Status.Attempt.SoakBegan.Before(began) {
+	if !m.Status.Attempt.SoakBegan.After(began) {
 		t.Errorf("the soak goes on from %s as if nothing had happened: %s", began, m.Status.Attempt.SoakBegan)
 	}
 	again := m.Status.Attempt.SoakBegan.Time
 	w.isInstalled(a.reach(lifecycle.Installed), "1.0.0")
 	if took := time.Since(again); took < 3*time.Second {
 		t.Errorf("a soak of 3s took %s", took)
+	}
+}
+
+// TestSoakIsNotBrokenByOthers: what wasn't healthy before the attempt doesn't decide about it, so it doesn't begin the soak anew either, whatever
+// happens to it; and neither does what only the old version has.
+func TestSoakIsNotBrokenByOthers(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(w *world, p *packages){
+		"not healthy before": func(w *world, p *packages) {
+			p.versions["2.0.0"] = bad.of
+			p.change = func(p *plan.Plan) { p.Baseline = []plan.Health{{Object: "Deployment/" + w.env.Namespace + "/boats"}} }
+		},
+		"only in the old version": func(_ *world, p *packages) {
+			p.versions["2.0.0"] = func(n names) []*unstructured.Unstructured {
+				return slices.DeleteFunc(second.of(n), func(o *unstructured.Unstructured) bool { return o.GetKind() == "Deployment" })
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, a := running(t, first)
+			w.pack.set(func(p *packages) {
+				change(w, p)
+				more := p.change
+				p.change = func(p *plan.Plan) {
+					p.Gate = v1alpha1.Gate{Soak: &metav1.Duration{Duration: 2 * time.Second}, Deadline: &metav1.Duration{Duration: 10 * time.Second}}
+					if more != nil {
+						more(p)
+					}
+				}
+			})
+			w.want("2.0.0")
+			a.reachWhere("it soaks", func(m *v1alpha1.Module) bool { return m.Status.Phase == lifecycle.Soaking })
+			d, n := w.get(deploymentKind, "boats"), 0
+			m := a.reachWhere("it comes to rest while that crashes again and again", func(m *v1alpha1.Module) bool {
+				n++
+				patch := fmt.Sprintf(`{"status":{"updatedReplicas":%[1]d,"readyReplicas":%[1]d,"availableReplicas":%[1]d}}`, n%2)
+				err := w.client.Status().Patch(t.Context(), d.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(patch)))
+				if client.IgnoreNotFound(err) != nil {
+					t.Fatal(err)
+				}
+				return lifecycle.Resting(m.Status.Phase)
+			})
+			if m.Status.Phase != lifecycle.Installed || m.Status.Current.Version != "2.0.0" {
+				t.Errorf("it is %s", describe(m))
+			}
+			if n < 3 {
+				t.Errorf("the Deployment changed %d times: this test sees nothing", n)
+			}
+		})
 	}
 }
 

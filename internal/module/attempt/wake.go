@@ -18,8 +18,6 @@ import (
 type wakeup struct {
 	mu    sync.Mutex
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
-	// also is told of what is woken, in tests that have no queue.
-	also func(module string)
 }
 
 func (w *wakeup) source() source.Source {
@@ -34,13 +32,11 @@ func (w *wakeup) source() source.Source {
 func (w *wakeup) wake(modules ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.queue == nil {
+		return
+	}
 	for _, m := range modules {
-		if w.queue != nil {
-			w.queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: m}})
-		}
-		if w.also != nil {
-			w.also(m)
-		}
+		w.queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: m}})
 	}
 }
 
@@ -59,7 +55,7 @@ func (r *Reconciler) observed(e observe.Event) {
 		return
 	}
 	if e.New == nil || e.New.Unhealthy() {
-		r.memory.of(module).flag(func(e *entry) { e.broke = true })
+		r.memory.of(module).breaks(e.Ref)
 	}
 	r.wakeup.wake(module)
 }
@@ -71,7 +67,7 @@ func (r *Reconciler) Nudge(modules ...string) {
 		modules = r.memory.names()
 	}
 	for _, m := range modules {
-		r.memory.of(m).flag(func(e *entry) { e.nudged = true })
+		r.memory.of(m).nudged.Store(true)
 	}
 	r.wakeup.wake(modules...)
 }

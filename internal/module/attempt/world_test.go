@@ -24,9 +24,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/apply"
@@ -277,10 +279,13 @@ func (w *world) events() []string {
 // agent is one life of the agent.
 type agent struct {
 	*Reconciler
-	w     *world
-	pool  *observe.Pool
-	wire  *wire
-	woken chan struct{}
+	w    *world
+	pool *observe.Pool
+	wire *wire
+	// woken has the name of a module that was woken.
+	woken     chan string
+	queue     workqueue.TypedRateLimitingInterface[reconcile.Request]
+	listening sync.WaitGroup
 	// problem is what the last reconcile complained of.
 	problem string
 	ctx     context.Context
@@ -291,7 +296,7 @@ type agent struct {
 func (w *world) start(stopAfter int, change ...func(*Parts, *Settings)) *agent {
 	w.Helper()
 	ctx, cancel := context.WithCancel(ctrl.LoggerInto(w.Context(), logr.Discard()))
-	a := &agent{w: w, woken: make(chan struct{}, 1), ctx: ctx, cancel: cancel, wire: &wire{stopAfter: stopAfter, die: cancel}}
+	a := &agent{w: w, woken: make(chan string, 1), ctx: ctx, cancel: cancel, wire: &wire{stopAfter: stopAfter, die: cancel}}
 	cfg := rest.CopyConfig(w.env.Config)
 	cfg.Wrap(a.wire.wrap)
 	clients, err := kube.NewClients(cfg)
@@ -316,20 +321,39 @@ func (w *world) start(stopAfter int, change ...func(*Parts, *Settings)) *agent {
 		f(&parts, &settings)
 	}
 	a.Reconciler = New(parts, settings)
-	a.wakeup.also = func(string) {
-		select {
-		case a.woken <- struct{}{}:
-		default:
-		}
-	}
+	a.listen()
 	w.Cleanup(a.stop)
 	return a
+}
+
+// listen has what wakes modules wake the agent, as the queue of a controller would.
+func (a *agent) listen() {
+	a.w.Helper()
+	a.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	if err := a.wakeup.source().Start(a.ctx, a.queue); err != nil {
+		a.w.Fatal(err)
+	}
+	a.listening.Go(func() {
+		for {
+			req, over := a.queue.Get()
+			if over {
+				return
+			}
+			a.queue.Done(req)
+			select {
+			case a.woken <- req.Name:
+			default:
+			}
+		}
+	})
 }
 
 // stop ends the life of an agent.
 func (a *agent) stop() {
 	a.cancel()
 	a.pool.Close()
+	a.queue.ShutDown()
+	a.listening.Wait()
 }
 
 var errStopped = errors.New("the process was stopped")
@@ -492,6 +516,7 @@ type wire struct {
 
 	mu     sync.Mutex
 	refuse func(*http.Request) bool
+	status int // of what is refused
 	writes int
 	last   string
 	dead   bool
@@ -504,7 +529,7 @@ func (x *wire) wrap(next http.RoundTripper) http.RoundTripper {
 			return nil, errStopped
 		}
 		if x.refuses(req) {
-			return forbidden(req), nil
+			return x.refusal(req), nil
 		}
 		number := x.count(req)
 		resp, err := next.RoundTrip(req)
@@ -523,10 +548,13 @@ func (x *wire) wrap(next http.RoundTripper) http.RoundTripper {
 }
 
 // refusing has the API server refuse some requests; nil: none any more.
-func (x *wire) refusing(which func(*http.Request) bool) {
+func (x *wire) refusing(which func(*http.Request) bool) { x.answering(http.StatusForbidden, which) }
+
+// answering has the API server answer some requests with a status and nothing else; nil: none any more.
+func (x *wire) answering(status int, which func(*http.Request) bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.refuse = which
+	x.status, x.refuse = status, which
 }
 
 func (x *wire) refuses(req *http.Request) bool {
@@ -535,10 +563,15 @@ func (x *wire) refuses(req *http.Request) bool {
 	return x.refuse != nil && x.refuse(req)
 }
 
-func forbidden(req *http.Request) *http.Response {
-	body := `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"refused by the test","reason":"Forbidden","code":403}`
+func (x *wire) refusal(req *http.Request) *http.Response {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	reason := map[int]metav1.StatusReason{
+		http.StatusForbidden: metav1.StatusReasonForbidden, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,
+	}[x.status]
+	body := fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"refused by the test","reason":%q,"code":%d}`, reason, x.status)
 	return &http.Response{
-		StatusCode: http.StatusForbidden, Status: "403 Forbidden", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
+		StatusCode: x.status, Status: http.StatusText(x.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
 		Header: http.Header{"Content-Type": []string{"application/json"}}, Body: io.NopCloser(strings.NewReader(body)),
 	}
 }
