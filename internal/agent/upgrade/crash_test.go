@@ -38,11 +38,11 @@ func TestCrashSelfUpgrade(t *testing.T) {
 				p.strike, p.lose = strike, story.lose && strike > 0
 				p.run()
 				p.await("the old agent works", func() bool { return p.works(v1alpha1.SlotA) })
-				p.create(attempt(story.mode))
+				p.create(p.attempt(story.mode))
 				if p.lose {
 					p.survives()
 				} else {
-					p.await("the end", func() bool { return protocol.Ended(p.get().Status.Phase) })
+					p.await("the end", p.hasEnded)
 					ends := story.ends
 					if strike > 0 && story.flaw == sound { // on a slow machine who was killed may be late
 						ends = append(slices.Clone(ends), protocol.TakenBack)

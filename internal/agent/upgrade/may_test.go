@@ -20,7 +20,7 @@ func (p *plant) driver(change func(*upgrade.Options)) *upgrade.Driver {
 	p.t.Helper()
 	o := upgrade.Options{
 		Client: p.c, Leases: p.leases, Namespace: p.namespace, Name: names(), Slot: v1alpha1.SlotA, Elects: true, Log: p.log("person"),
-		Limits: upgrade.Limits{Poll: poll},
+		Limits: upgrade.Limits{Poll: poll}, Now: p.now,
 	}
 	if change != nil {
 		change(&o)

@@ -24,6 +24,7 @@ import (
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -45,6 +46,9 @@ const (
 	leaseDuration, renewDeadline, retryPeriod = 3 * time.Second, 2 * time.Second, 200 * time.Millisecond
 	silence                                   = 5 * time.Second
 	poll                                      = 100 * time.Millisecond
+	// speed is how much faster the drivers' clocks go than that of the electors: the API admits no deadlines below ten seconds, and whoever
+	// waits for one in vain is to do so for two.
+	speed = 5
 	// restart is how long a kubelet takes to start what has ended again.
 	restart = 300 * time.Millisecond
 )
@@ -73,6 +77,9 @@ type plant struct {
 	leases    coordination.LeaseInterface
 	namespace string
 	flaw      flaw
+	began     time.Time
+	// seen is what controllers and kubelets see, by a cache that costs nothing to ask.
+	seen client.Reader
 
 	mu       sync.Mutex
 	working  map[string]bool // pods that lead
@@ -96,7 +103,10 @@ func scheme(t *testing.T) *runtime.Scheme {
 	return s
 }
 
-var definitions sync.Once // of the test binary's API server
+var (
+	definitions sync.Once // of the test binary's API server
+	carried     = sync.OnceValues(func() (probe.Promise, error) { return probe.Carried() })
+)
 
 func newPlant(t *testing.T, f flaw) *plant {
 	t.Helper()
@@ -111,7 +121,7 @@ func newPlant(t *testing.T, f flaw) *plant {
 		t.Fatal(err)
 	}
 	p := &plant{
-		t: t, env: env, c: c, leases: env.Clientset(t).CoordinationV1().Leases(env.Namespace), namespace: env.Namespace, flaw: f,
+		t: t, env: env, c: c, leases: env.Clientset(t).CoordinationV1().Leases(env.Namespace), namespace: env.Namespace, flaw: f, began: time.Now(), seen: c,
 		working: map[string]bool{}, lost: map[v1alpha1.AgentSlot]bool{}, restarts: map[v1alpha1.AgentSlot]int{},
 	}
 	p.account()
@@ -123,7 +133,7 @@ func newPlant(t *testing.T, f flaw) *plant {
 // processes have to do with them.
 func (p *plant) account() {
 	p.t.Helper()
-	promise, err := probe.Carried()
+	promise, err := carried()
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -165,16 +175,36 @@ func (p *plant) create(obj client.Object) {
 	}
 }
 
+// now is the time on the drivers' clocks.
+func (p *plant) now() time.Time { return p.began.Add(speed * time.Since(p.began)) }
+
+// limits are those of drivers, on their clocks.
+func limits() upgrade.Limits {
+	return upgrade.Limits{Start: speed * 20 * time.Second, HandOver: speed * 20 * time.Second, TakeBack: speed * 15 * time.Second, Poll: poll, Silence: speed * silence}
+}
+
+// attempt is an upgrade from the old image to the new one. What waits for its end in vain waits shortly; everything else has time.
+func (p *plant) attempt(mode v1alpha1.AgentUpgradeMode) *v1alpha1.AgentUpgrade {
+	u := attempt(mode)
+	short := &metav1.Duration{Duration: 10 * time.Second} // as short as the API admits
+	switch p.flaw {
+	case noImage:
+		u.Spec.ProbeTimeout = short
+	case useless:
+		u.Spec.ProveFor = short
+	}
+	return u
+}
+
 // attempt is an upgrade from the old image to the new one.
 func attempt(mode v1alpha1.AgentUpgradeMode) *v1alpha1.AgentUpgrade {
 	return &v1alpha1.AgentUpgrade{
 		ObjectMeta: metav1.ObjectMeta{Name: "next"},
 		Spec: v1alpha1.AgentUpgradeSpec{
-			Mode: mode,
-			From: v1alpha1.AgentBuild{Version: "1", Image: oldImage, Slot: v1alpha1.SlotA},
-			To:   v1alpha1.AgentBuild{Version: "2", Image: newImage, Slot: v1alpha1.SlotB},
-			// As short as the API admits.
-			ProbeTimeout: &metav1.Duration{Duration: 10 * time.Second}, ProveFor: &metav1.Duration{Duration: 10 * time.Second},
+			Mode:         mode,
+			From:         v1alpha1.AgentBuild{Version: "1", Image: oldImage, Slot: v1alpha1.SlotA},
+			To:           v1alpha1.AgentBuild{Version: "2", Image: newImage, Slot: v1alpha1.SlotB},
+			ProbeTimeout: &metav1.Duration{Duration: speed * 10 * time.Second}, ProveFor: &metav1.Duration{Duration: speed * 10 * time.Second},
 		},
 	}
 }
@@ -182,7 +212,15 @@ func attempt(mode v1alpha1.AgentUpgradeMode) *v1alpha1.AgentUpgrade {
 // run plays the cluster until the test ends.
 func (p *plant) run() {
 	ctx, stop := context.WithCancel(p.t.Context())
+	seen, err := cache.New(p.env.Config, cache.Options{
+		Scheme: p.c.Scheme(), Mapper: p.c.RESTMapper(), DefaultNamespaces: map[string]cache.Config{p.namespace: {}},
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.seen = seen
 	var parts sync.WaitGroup
+	parts.Go(func() { _ = seen.Start(ctx) })
 	for _, slot := range []v1alpha1.AgentSlot{v1alpha1.SlotA, v1alpha1.SlotB} {
 		parts.Go(func() { p.slotLoop(ctx, slot) })
 	}
@@ -221,7 +259,7 @@ func (p *plant) slotLoop(ctx context.Context, slot v1alpha1.AgentSlot) {
 	down := time.Time{}
 	every(ctx, func(ctx context.Context) {
 		s := &appsv1.StatefulSet{}
-		err := p.c.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: names().Workload(slot)}, s)
+		err := p.seen.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: names().Workload(slot)}, s)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return
 		}
@@ -290,7 +328,7 @@ func (p *plant) breakPod(ctx context.Context, s *appsv1.StatefulSet) {
 func (p *plant) probeLoop(ctx context.Context) {
 	every(ctx, func(ctx context.Context) {
 		pod := &corev1.Pod{}
-		if err := p.c.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: agent + "-probe"}, pod); err != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		if err := p.seen.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: agent + "-probe"}, pod); err != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 			return
 		}
 		ended := func(code int32, message string) {
@@ -337,7 +375,7 @@ func (p *plant) guardLoop(ctx context.Context) {
 	}()
 	every(ctx, func(ctx context.Context) {
 		d := &appsv1.Deployment{}
-		err := p.c.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: agent + "-guard"}, d)
+		err := p.seen.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: agent + "-guard"}, d)
 		switch {
 		case apierrors.IsNotFound(err) && guard != nil:
 			guard.end()
@@ -359,6 +397,13 @@ func (p *plant) await(what string, holds func() bool) {
 	if err := wait.PollUntilContextCancel(ctx, poll, true, func(context.Context) (bool, error) { return holds(), nil }); err != nil {
 		p.t.Fatalf("waited %s for: %s; it is: %s", patience, what, p.state())
 	}
+}
+
+// hasEnded says whether the attempt has, as far as can be seen without a request.
+func (p *plant) hasEnded() bool {
+	u := &v1alpha1.AgentUpgrade{}
+	err := p.seen.Get(p.t.Context(), client.ObjectKey{Namespace: p.namespace, Name: "next"}, u)
+	return err == nil && protocol.Ended(u.Status.Phase)
 }
 
 func (p *plant) get() *v1alpha1.AgentUpgrade {
@@ -517,7 +562,7 @@ func (p *plant) start(slot v1alpha1.AgentSlot, idle bool) *process {
 		Prove: func(context.Context, time.Time) []v1alpha1.AgentCheck {
 			return []v1alpha1.AgentCheck{{Name: "Delivery", Passed: !idle, At: metav1.Now(), Message: "as the test says"}}
 		},
-		Limits: upgrade.Limits{Start: 20 * time.Second, HandOver: 20 * time.Second, TakeBack: 15 * time.Second, Poll: poll},
+		Limits: limits(), Now: p.now,
 	})
 	lock = term.NewLock(term.Options{
 		Leases: lockLeases, Name: agent, Identity: name, Slot: slot, Rightful: driver.Rightful, Deposed: cancel,
@@ -558,7 +603,7 @@ func (p *plant) startGuard() *process {
 	c, leases := p.clients(p.config(v1alpha1.SlotA, true, dead))
 	driver := upgrade.New(upgrade.Options{
 		Client: c, Leases: leases, Namespace: p.namespace, Name: names(), Slot: v1alpha1.SlotA, Elects: true, Log: p.log("guard"),
-		Limits: upgrade.Limits{Start: 20 * time.Second, HandOver: 20 * time.Second, TakeBack: 15 * time.Second, Poll: poll, Silence: silence},
+		Limits: limits(), Now: p.now,
 	})
 	go func() {
 		defer close(r.done)
@@ -569,7 +614,7 @@ func (p *plant) startGuard() *process {
 }
 
 func (p *plant) clients(cfg *rest.Config) (client.WithWatch, coordination.LeaseInterface) {
-	c, err := client.NewWithWatch(cfg, client.Options{Scheme: p.c.Scheme()})
+	c, err := client.NewWithWatch(cfg, client.Options{Scheme: p.c.Scheme(), Mapper: p.c.RESTMapper()})
 	if err != nil {
 		panic(err)
 	}

@@ -39,8 +39,8 @@ func TestUpgrade(t *testing.T) {
 			p := newPlant(t, tc.flaw)
 			p.run()
 			p.await("the old agent works", func() bool { return p.works(v1alpha1.SlotA) })
-			p.create(attempt(tc.mode))
-			p.await("the end", func() bool { return protocol.Ended(p.get().Status.Phase) })
+			p.create(p.attempt(tc.mode))
+			p.await("the end", p.hasEnded)
 			p.endsWell(tc.end)
 			ready := apimeta.FindStatusCondition(p.get().Status.Conditions, "Ready")
 			if ready == nil || !strings.Contains(ready.Message, tc.says) {
