@@ -16,6 +16,8 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
+	"github.com/slipway-dev/slipway/internal/module/revision"
 	"github.com/slipway-dev/slipway/internal/module/wanted"
 )
 
@@ -29,7 +31,7 @@ type moduleLoss struct {
 	Objects []countedKind `json:"objects,omitempty"`
 	// Kinds that the module has defined, with how many objects there are of each.
 	Kinds []definedKind `json:"kinds,omitempty"`
-	// Namespaces that go with all that is in them.
+	// Namespaces of the module.
 	Namespaces []lostNamespace `json:"namespaces,omitempty"`
 	// Dependants are modules that require this one.
 	Dependants []string `json:"dependants,omitempty"`
@@ -58,26 +60,41 @@ type definedKind struct {
 // lostNamespace is a namespace of the module.
 type lostNamespace struct {
 	Name string `json:"name"`
-	// Claims are its PersistentVolumeClaims.
+	// Stays says why it stays; empty: it goes with all that is in it.
+	Stays string `json:"stays,omitempty"`
+	// Claims are the PersistentVolumeClaims that go with it.
 	Claims int64 `json:"persistentVolumeClaims"`
-	// Unknown says why they can't be counted.
-	Unknown string `json:"unknown,omitempty"`
 }
 
 // lossOf finds out what goes. It reads, and changes nothing.
 func (c *cluster) lossOf(ctx context.Context, m *v1alpha1.Module, definitions v1alpha1.DefinitionsPolicy) (*moduleLoss, error) {
 	loss := &moduleLoss{Module: m.Name, Version: currentVersion(m), Definitions: cmp.Or(definitions, definitionsPolicy(m))}
-	objects, err := c.objectsOf(ctx, m)
+	revisions, err := c.revisionsIn(ctx, m)
 	if err != nil {
 		return nil, err
 	}
 	counts := map[string]int{}
-	for _, obj := range objects {
+	var (
+		namespaces, all []kube.Ref
+		going           []schema.GroupKind
+	)
+	seen := map[kube.Ref]bool{}
+	for _, obj := range objectsOf(revisions) {
+		ref := kube.RefOf(obj)
+		if seen[ref.Unversioned()] {
+			continue
+		}
+		seen[ref.Unversioned()] = true
+		all = append(all, ref)
 		switch obj.GetKind() {
 		case crdKind:
-			loss.Kinds = append(loss.Kinds, c.defined(ctx, obj, loss.Definitions == v1alpha1.DeleteDefinitions))
+			kind := c.defined(ctx, obj, loss.Definitions == v1alpha1.DeleteDefinitions)
+			if loss.Kinds = append(loss.Kinds, kind); kind.Goes {
+				group, _, _ := unstructured.NestedString(obj.Object, "spec", "group")
+				going = append(going, schema.GroupKind{Group: group, Kind: kind.Kind})
+			}
 		case "Namespace":
-			loss.Namespaces = append(loss.Namespaces, c.inNamespace(ctx, obj.GetName()))
+			namespaces = append(namespaces, ref)
 		default:
 			counts[kindWords(obj)]++
 		}
@@ -86,22 +103,24 @@ func (c *cluster) lossOf(ctx context.Context, m *v1alpha1.Module, definitions v1
 		loss.Objects = append(loss.Objects, countedKind{kind, count})
 	}
 	slices.SortFunc(loss.Objects, func(a, b countedKind) int { return cmp.Compare(a.Kind, b.Kind) })
+	if loss.Namespaces, err = c.namespacesOf(ctx, m, namespaces, all, attempt.FoundBy(revisions...), going); err != nil {
+		return nil, err
+	}
 	loss.Dependants, err = c.dependantsOf(ctx, m)
 	return loss, err
 }
 
-// objectsOf lists the objects of all revisions of a module that are in the cluster: the current one, and what was begun.
-func (c *cluster) objectsOf(ctx context.Context, m *v1alpha1.Module) ([]*unstructured.Unstructured, error) {
+// revisionsIn are the revisions of a module of which something is in the cluster: the current one, and what was begun.
+func (c *cluster) revisionsIn(ctx context.Context, m *v1alpha1.Module) ([]*revision.Revision, error) {
 	var names []string
 	if m.Status.Current != nil {
 		names = append(names, m.Status.Current.Revision)
 	}
-	if attempt := m.Status.Attempt; attempt != nil {
-		names = append(append(names, attempt.Over...), attempt.Target.Revision)
+	if begun := m.Status.Attempt; begun != nil {
+		names = append(append(names, begun.Over...), begun.Target.Revision)
 	}
 	reader := newModuleObjects(c)
-	seen := map[kube.Ref]bool{}
-	var all []*unstructured.Unstructured
+	var all []*revision.Revision
 	for _, name := range names {
 		if name == "" {
 			continue
@@ -110,14 +129,57 @@ func (c *cluster) objectsOf(ctx context.Context, m *v1alpha1.Module) ([]*unstruc
 		if err != nil {
 			return nil, fmt.Errorf("read revision %s: %w", name, err)
 		}
-		for _, step := range r.Steps {
-			for _, obj := range step.Objects {
-				if ref := kube.RefOf(obj); !seen[ref] {
-					seen[ref] = true
-					all = append(all, obj)
-				}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// objectsOf are the objects of revisions.
+func objectsOf(revisions []*revision.Revision) []*unstructured.Unstructured {
+	var all []*unstructured.Unstructured
+	for _, r := range revisions {
+		all = append(all, revision.Objects(r.Steps)...)
+	}
+	return all
+}
+
+// namespacesOf says of the namespaces of a module what becomes of them, by the rules by which the agent decides: what the module hasn't made
+// stays, and what has something in it that isn't the module's. Those that aren't there are left out.
+func (c *cluster) namespacesOf(ctx context.Context, m *v1alpha1.Module, namespaces, ours, found []kube.Ref, going []schema.GroupKind) ([]lostNamespace, error) {
+	clients, err := kube.NewClients(c.config)
+	if err != nil {
+		return nil, err
+	}
+	var all []lostNamespace
+	for _, ref := range namespaces {
+		live := &metav1.PartialObjectMetadata{}
+		live.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+		if err := c.Get(ctx, client.ObjectKey{Name: ref.Name}, live); err != nil {
+			if client.IgnoreNotFound(err) == nil {
+				continue
+			}
+			return nil, fmt.Errorf("read namespace %s: %w", ref.Name, err)
+		}
+		out := lostNamespace{Name: ref.Name}
+		switch {
+		case slices.ContainsFunc(found, func(f kube.Ref) bool { return f.Unversioned() == ref.Unversioned() }):
+			out.Stays = "it was there before the module"
+		case live.Labels[attempt.OwnerLabel] != m.Name:
+			out.Stays = "it isn't the module's any more"
+		default:
+			foreign, err := attempt.ForeignIn(ctx, clients, m.Name, ref.Name, ours, going...)
+			if err != nil {
+				return nil, err
+			}
+			if len(foreign) > 0 {
+				out.Stays = strings.Join(foreign, ", ") + " isn't the module's"
+				break
+			}
+			if out.Claims, err = c.count(ctx, corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), client.InNamespace(ref.Name)); err != nil {
+				return nil, err
 			}
 		}
+		all = append(all, out)
 	}
 	return all, nil
 }
@@ -135,16 +197,6 @@ func (c *cluster) defined(ctx context.Context, definition *unstructured.Unstruct
 		out.Count, err = c.count(ctx, mapping.GroupVersionKind)
 	}
 	if err != nil {
-		out.Unknown = err.Error()
-	}
-	return out
-}
-
-// inNamespace counts what holds data in a namespace.
-func (c *cluster) inNamespace(ctx context.Context, name string) lostNamespace {
-	out := lostNamespace{Name: name}
-	var err error
-	if out.Claims, err = c.count(ctx, corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), client.InNamespace(name)); err != nil {
 		out.Unknown = err.Error()
 	}
 	return out
@@ -218,9 +270,13 @@ func (a *App) printLoss(l *moduleLoss) {
 		fmt.Fprintln(a.Out, "Goes:  "+strings.Join(counts, ", "))
 	}
 	for _, ns := range l.Namespaces {
-		what := fmt.Sprintf("namespace %s with all that is in it, and %d PersistentVolumeClaims", ns.Name, ns.Claims)
-		if ns.Unknown != "" {
-			what = fmt.Sprintf("namespace %s with all that is in it (%s)", ns.Name, oneLine(ns.Unknown))
+		if ns.Stays != "" {
+			fmt.Fprintf(a.Out, "Stays: namespace %s: %s\n", ns.Name, oneLine(ns.Stays))
+			continue
+		}
+		what := fmt.Sprintf("namespace %s with all that is in it", ns.Name)
+		if ns.Claims > 0 {
+			what += fmt.Sprintf(", and %d PersistentVolumeClaims", ns.Claims)
 		}
 		fmt.Fprintln(a.Out, a.out.bad("Goes:")+"  "+what)
 	}

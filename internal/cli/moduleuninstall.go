@@ -22,7 +22,7 @@ func newModuleUninstall(app *App) *cobra.Command {
 		Long: `Delete a Module: the agent removes its objects in the reverse order of their installation. Definitions of kinds stay, with every
 object of these kinds, unless spec.uninstall.definitions, or --definitions, is Delete: then both go.
 
-What goes is shown before: objects by kind, namespaces with what is in them, and modules that require this one. --dry-run ends there.`,
+What goes is shown before: objects by kind, namespaces with what is in them (one with something in it that isn't the module's stays), and modules that require this one. --dry-run ends there.`,
 		Example: `  # What would be lost?
   slipway module uninstall cert-manager --definitions Delete --dry-run
 

@@ -9,8 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
 )
 
 func TestModuleAdopt(t *testing.T) {
@@ -62,8 +64,29 @@ func TestModuleUninstallSaysWhatGoes(t *testing.T) {
 		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: *quantity(t, "1Gi")}},
 	}})
 
-	w.slipway("module", "uninstall", m.Name, "--dry-run").want(t, ExitDone,
-		"Goes:  2 ConfigMap", "Goes:  namespace "+w.namespace+" with all that is in it, and 1 PersistentVolumeClaims", "Stays: definition boats."+group+" and its 3 objects", "module "+w.name+"-user requires "+w.name+": uninstall it first")
+	// The agent deletes no namespace that isn't the module's, nor one with something in it that isn't: objects of the kinds that stay, data.
+	plan := []string{"module", "uninstall", m.Name, "--dry-run"}
+	w.slipway(plan...).want(t, ExitDone, "Stays: namespace "+w.namespace+": it isn't the module's any more")
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}}
+	w.reload(namespace)
+	namespace.Labels[attempt.OwnerLabel] = m.Name
+	if err := w.Update(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	w.slipway(plan...).want(t, ExitDone, "Stays: namespace "+w.namespace+": ", "PersistentVolumeClaim/"+w.namespace+"/data", "Boat/"+w.namespace+"/b0")
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data", Namespace: w.namespace}}
+	if err := w.Delete(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() error { // its finalizer is for a controller that doesn't run here
+		if err := w.Get(t.Context(), client.ObjectKeyFromObject(claim), claim); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+		claim.Finalizers = nil
+		return client.IgnoreNotFound(w.Update(t.Context(), claim))
+	})
+	w.slipway(append(plan, "--definitions", "Delete")...).want(t, ExitDone, "Goes:  namespace "+w.namespace+" with all that is in it\n")
+	w.slipway(plan...).want(t, ExitDone, "Stays: namespace "+w.namespace+": Boat/"+w.namespace+"/b0, ", "Goes:  2 ConfigMap", "Stays: definition boats."+group+" and its 3 objects", "module "+w.name+"-user requires "+w.name+": uninstall it first")
 	w.slipway("module", "uninstall", m.Name, "--definitions", "Delete", "--dry-run").want(t, ExitDone, "Goes:  definition boats."+group+" and its 3 objects")
 	got := w.slipway("module", "uninstall", m.Name, "--dry-run", "-o", "json")
 	var loss moduleLoss

@@ -46,7 +46,7 @@ func (t *task) prune(ctx context.Context, refs []kube.Ref, s *sets) (bool, error
 	}
 	all := s.all()
 	for _, ref := range namespaces {
-		if _, err := t.removeNamespace(ctx, ref, refsOf(all...), foundBy(all...)); err != nil {
+		if _, err := t.removeNamespace(ctx, ref, refsOf(all...), FoundBy(all...)); err != nil {
 			return false, err
 		}
 	}

@@ -24,13 +24,13 @@ func (t *task) removeNamespace(ctx context.Context, ref kube.Ref, ours, found []
 		return nil, t.releaseObject(ctx, ref)
 	}
 	live, err := t.head(ctx, ref)
-	if err != nil || live == nil || live.Labels[Group+"/name"] != t.m.Name {
+	if err != nil || live == nil || live.Labels[OwnerLabel] != t.m.Name {
 		return nil, err
 	}
 	if live.DeletionTimestamp != nil {
 		return []hanging{{ref, live.Finalizers}}, nil
 	}
-	foreign, err := t.foreignIn(ctx, ref.Name, ours)
+	foreign, err := ForeignIn(ctx, t.Clients, t.m.Name, ref.Name, ours)
 	if err != nil {
 		return nil, err
 	}
@@ -45,10 +45,13 @@ func (t *task) removeNamespace(ctx context.Context, ref kube.Ref, ours, found []
 	return []hanging{{ref: ref}}, nil
 }
 
-// foreignIn names some objects in a namespace that aren't the module's and that Kubernetes doesn't make by itself. Where it can't be told, that
-// counts as some.
-func (t *task) foreignIn(ctx context.Context, namespace string, ours []kube.Ref) ([]string, error) {
-	cl, err := t.Clients.For(kube.Identity{})
+// OwnerLabel is on the objects that a module has made, and names it.
+const OwnerLabel = Group + "/name"
+
+// ForeignIn names some objects in a namespace that aren't the module's and that Kubernetes doesn't make by itself: they keep the namespace when
+// the module goes. Those of the kinds in going go before. Where it can't be told, that counts as some.
+func ForeignIn(ctx context.Context, clients *kube.Clients, module, namespace string, ours []kube.Ref, going ...schema.GroupKind) ([]string, error) {
+	cl, err := clients.For(kube.Identity{})
 	if err != nil {
 		return nil, err
 	}
@@ -68,12 +71,13 @@ func (t *task) foreignIn(ctx context.Context, namespace string, ours []kube.Ref)
 			continue
 		}
 		for _, r := range l.APIResources {
-			if !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "delete") || passing(gv.Group, r.Kind) {
+			if !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "delete") || passing(gv.Group, r.Kind) ||
+				slices.Contains(going, schema.GroupKind{Group: gv.Group, Kind: r.Kind}) {
 				continue
 			}
 			objects, err := cl.Metadata.Resource(gv.WithResource(r.Name)).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: 500})
 			if apierrors.IsForbidden(err) {
-				foreign = append(foreign, "any "+r.Kind+", which the agent may not list,")
+				foreign = append(foreign, "any "+r.Kind+", which may not be listed,")
 				continue
 			}
 			if err != nil && !apierrors.IsNotFound(err) {
@@ -84,7 +88,7 @@ func (t *task) foreignIn(ctx context.Context, namespace string, ours []kube.Ref)
 			}
 			for _, o := range objects.Items {
 				one := kube.Ref{Group: gv.Group, Kind: r.Kind, Namespace: namespace, Name: o.Name}
-				if !standard(one) && len(o.OwnerReferences) == 0 && o.Labels[Group+"/name"] != t.m.Name && !contains(ours, one) {
+				if !standard(one) && len(o.OwnerReferences) == 0 && o.Labels[OwnerLabel] != module && !contains(ours, one) {
 					foreign = append(foreign, one.Subject())
 				}
 			}

@@ -75,7 +75,7 @@ func (t *task) everything(ctx context.Context) ([]kube.Ref, error) {
 		loaded = append(loaded, one)
 	}
 	t.entry.refs, t.entry.refsFor = refsOf(loaded...), everyRevision
-	t.entry.found = foundBy(loaded...)
+	t.entry.found = FoundBy(loaded...)
 	return t.entry.refs, nil
 }
 

@@ -151,8 +151,8 @@ func refsOf(revisions ...*revision.Revision) []kube.Ref {
 	return refs
 }
 
-// foundBy lists the objects that were there before these revisions; nil is no revision.
-func foundBy(revisions ...*revision.Revision) []kube.Ref {
+// FoundBy lists the objects that were there before these revisions; nil is no revision.
+func FoundBy(revisions ...*revision.Revision) []kube.Ref {
 	var refs []kube.Ref
 	for _, r := range revisions {
 		if r == nil {
