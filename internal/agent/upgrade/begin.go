@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/protocol"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/term"
+	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 // ErrUsage is a wish that can't be meant.
@@ -128,6 +129,22 @@ func (d *Driver) pulled(ctx context.Context, name string, slot v1alpha1.AgentSlo
 	return "", fmt.Errorf("the digest of %s isn't known: none of slot %s's pods runs", name, slot)
 }
 
+// AskBack asks the old agent to take an attempt back, as the annotation of a person does.
+func (d *Driver) AskBack(ctx context.Context, u *v1alpha1.AgentUpgrade) error {
+	before := u.DeepCopy()
+	annotate(u, v1alpha1.RollbackAnnotation, digestOf(u.Spec.To.Image))
+	if err := d.writeMetadata(ctx, before, u); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("ask for the rollback of AgentUpgrade %s: %w", u.Name, err)
+	}
+	return nil
+}
+
+// writeMetadata writes what has changed of an attempt's metadata, and no more: its spec mustn't change, and would, if it were only written as
+// this process writes it (2m0s) and not as it was (2m).
+func (d *Driver) writeMetadata(ctx context.Context, before, after *v1alpha1.AgentUpgrade) error {
+	return kube.PatchMetadata(ctx, d.opts.Client, before, after, d.opts.Name.Agent)
+}
+
 // TakeBack takes an attempt back in place of the old agent, and waits until that is done. The driver must act as the old slot.
 func (d *Driver) TakeBack(ctx context.Context, u *v1alpha1.AgentUpgrade) error {
 	key := client.ObjectKeyFromObject(u)
@@ -136,9 +153,8 @@ func (d *Driver) TakeBack(ctx context.Context, u *v1alpha1.AgentUpgrade) error {
 			return fmt.Errorf("read AgentUpgrade %s: %w", u.Name, err)
 		}
 		if u.Annotations[v1alpha1.RollbackAnnotation] != digestOf(u.Spec.To.Image) && u.Status.Phase != protocol.TakingBack && u.Status.Phase != protocol.TakenBack {
-			annotate(u, v1alpha1.RollbackAnnotation, digestOf(u.Spec.To.Image))
-			if err := d.opts.Client.Update(ctx, u); ifNotConflict(err) != nil {
-				return fmt.Errorf("ask for the rollback of AgentUpgrade %s: %w", u.Name, err)
+			if err := d.AskBack(ctx, u); ifNotConflict(err) != nil {
+				return err
 			}
 			continue
 		}

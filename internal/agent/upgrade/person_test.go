@@ -112,6 +112,10 @@ func TestThereAndBack(t *testing.T) {
 			t.Fatalf("it is %s in slot %s: %+v", u.Status.Phase, u.Spec.To.Slot, u.Status.Failure)
 		}
 		p.await("the new agent works", func() bool { return p.works(want) })
+		if err := p.c.Delete(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		p.await("it is gone", func() bool { return apierrors.IsNotFound(p.c.Get(t.Context(), client.ObjectKeyFromObject(u), u)) })
 		running, err := d.Running(t.Context())
 		if err != nil || running.Image != image || running.Slot != want {
 			t.Errorf("what runs is %+v, %v", running, err)

@@ -161,18 +161,20 @@ func (a *attempt) probed() bool {
 
 // keep puts the finalizer on the object, before anything is begun that would have to be taken back.
 func (a *attempt) keep(ctx context.Context) (bool, error) {
+	before := a.u.DeepCopy()
 	controllerutil.AddFinalizer(a.u, Finalizer)
-	if err := a.opts.Client.Update(ctx, a.u); err != nil {
+	if err := a.writeMetadata(ctx, before, a.u); err != nil {
 		return false, ifNotConflict(fmt.Errorf("keep AgentUpgrade %s: %w", a.u.Name, err))
 	}
 	return true, nil
 }
 
 func (a *attempt) letGo(ctx context.Context) (bool, error) {
+	before := a.u.DeepCopy()
 	if !controllerutil.RemoveFinalizer(a.u, Finalizer) {
 		return false, nil
 	}
-	if err := a.opts.Client.Update(ctx, a.u); client.IgnoreNotFound(err) != nil {
+	if err := a.writeMetadata(ctx, before, a.u); client.IgnoreNotFound(err) != nil {
 		return false, ifNotConflict(fmt.Errorf("let go of AgentUpgrade %s: %w", a.u.Name, err))
 	}
 	return true, nil
