@@ -107,6 +107,19 @@ type RevisionReference struct {
 	//
 	// +optional
 	Revision string `json:"revision,omitempty"`
+
+	// Package is the name that the package gives itself.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Package string `json:"package,omitempty"`
+
+	// Requires is what the package requires, by the names of packages or modules. spec.dependsOn isn't in it.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	Requires []ModuleDependency `json:"requires,omitempty"`
 }
 
 // PlanSummary is what a person wants to know of a plan at first. The whole plan is in a Secret.

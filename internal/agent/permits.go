@@ -73,7 +73,7 @@ func (p *permits) others(ctx context.Context, m *v1alpha1.Module, of *plan.Plan)
 	for i := range list.Items {
 		one := moduleOf(&list.Items[i])
 		if one.Name == m.Name {
-			one.Requires = of.Requires
+			one.Requires, one.PackageRequires = of.Requires, nil // of the version that is to come
 		}
 		all = append(all, one)
 	}
@@ -82,10 +82,9 @@ func (p *permits) others(ctx context.Context, m *v1alpha1.Module, of *plan.Plan)
 
 // moduleOf is what others must know of a module.
 func moduleOf(m *v1alpha1.Module) wanted.Module {
-	out := wanted.Module{Name: m.Name, Requires: m.Spec.DependsOn, Phase: m.Status.Phase, Deleting: !m.DeletionTimestamp.IsZero()}
-	if c := m.Status.Current; c != nil {
+	out := wanted.Of(m)
+	if m.Status.Current != nil {
 		ready := apimeta.FindStatusCondition(m.Status.Conditions, v1alpha1.ReadyCondition)
-		out.Version = c.Version
 		out.Healthy = ready == nil || ready.Reason != attempt.ReasonUnhealthy
 	}
 	return out

@@ -224,8 +224,7 @@ func (c *cluster) dependantsOf(ctx context.Context, m *v1alpha1.Module) ([]strin
 	}
 	var all []wanted.Module
 	for i := range list.Items {
-		o := &list.Items[i]
-		all = append(all, wanted.Module{Name: o.Name, Requires: o.Spec.DependsOn, Version: currentVersion(o), Deleting: !o.DeletionTimestamp.IsZero()})
+		all = append(all, wanted.Of(&list.Items[i]))
 	}
 	return wanted.Broken(m.Name, "", all), nil
 }

@@ -40,7 +40,7 @@ func (t *task) makePlan(ctx context.Context) (lifecycle.Event, error) {
 	}
 	t.m.Status.Target = nil
 	if p.Digest != "" {
-		t.m.Status.Target = &v1alpha1.RevisionReference{Version: p.Version, Digest: p.Digest}
+		t.m.Status.Target = p.Reference()
 	}
 	t.m.Status.Plan = t.summary(p)
 	if err := t.keepPlan(ctx, p); err != nil {

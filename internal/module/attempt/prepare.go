@@ -42,7 +42,8 @@ func (t *task) storeRevision(ctx context.Context) (lifecycle.Event, error) {
 	if err := t.Store.Save(ctx, rev, p.Steps, before, content); err != nil {
 		return t.notStored(err)
 	}
-	t.m.Status.Target = &v1alpha1.RevisionReference{Version: p.Version, Digest: rev.Spec.Digest, Revision: rev.Name}
+	t.m.Status.Target = p.Reference()
+	t.m.Status.Target.Digest, t.m.Status.Target.Revision = rev.Spec.Digest, rev.Name
 	return lifecycle.Done, nil
 }
 

@@ -10,12 +10,27 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/module/crd"
 	"github.com/slipway-dev/slipway/internal/module/revision"
+	"github.com/slipway-dev/slipway/internal/module/wanted"
 )
+
+// neighbourhood finds out what the module requires, and what the others do, by the names of modules.
+func (d *draft) neighbourhood(ctx context.Context) error {
+	others, err := d.modules(ctx)
+	if err != nil {
+		return err
+	}
+	all := []wanted.Module{{Name: d.module.Name, Package: d.pkg.Name, Requires: d.module.Spec.DependsOn, PackageRequires: d.pkg.Requires}}
+	for i := range others {
+		all = append(all, wanted.Of(&others[i]))
+	}
+	all = wanted.Resolved(all)
+	d.plan.Requires, d.neighbours = all[0].Requires, all[1:]
+	return nil
+}
 
 // dependants holds the new version against the other modules: those that it needs, those that need it, and those that it doesn't go
 // together with. That a module which is needed isn't healthy yet is no problem: the plan waits for it.
@@ -24,60 +39,26 @@ func dependants(ctx context.Context, d *draft) error {
 	if err != nil || all == nil {
 		return err
 	}
-	if err := d.translate(ctx, all); err != nil {
-		return err
-	}
 	for _, r := range d.plan.Requires {
 		d.requires(r, all)
 	}
-	for _, m := range all {
-		for _, on := range m.Spec.DependsOn {
-			if on.Module == d.module.Name && !inRange(on.Version, d.plan.Version) {
+	for i, m := range d.neighbours {
+		for _, on := range m.Requires {
+			if on.Module != d.module.Name || inRange(on.Version, d.plan.Version) {
+				continue
+			}
+			if slices.Contains(all[i].Spec.DependsOn, on) {
 				d.problem(CheckDependants, "Module/"+m.Name, "depends on %s %s, and this would be %s: change its spec.dependsOn first, or choose another version",
 					d.module.Name, on.Version, d.plan.Version)
+			} else {
+				d.problem(CheckDependants, "Module/"+m.Name, "has package %s, which requires %s %s, and this would be %s: bring %s to a version that allows it first, or choose another version",
+					m.Package, d.module.Name, on.Version, d.plan.Version, m.Name)
 			}
 		}
 		for _, c := range d.pkg.Conflicts {
-			if (c.Module == m.Name || c.Module == d.packages[m.Name]) && m.Status.Current != nil && inRange(c.Version, m.Status.Current.Version) {
+			if (c.Module == m.Name || c.Module == m.Package) && m.Version != "" && inRange(c.Version, m.Version) {
 				d.problem(CheckDependants, "Module/"+m.Name, "doesn't go together with package %s %s: remove it, or choose another version of one of the two",
 					d.pkg.Name, d.plan.Version)
-			}
-		}
-	}
-	return nil
-}
-
-// translate turns the names of packages that are required into those of the modules that install them. A module that has the name of the
-// package counts first.
-func (d *draft) translate(ctx context.Context, all []v1alpha1.Module) error {
-	named := func(name string) bool {
-		return slices.ContainsFunc(all, func(m v1alpha1.Module) bool { return m.Name == name })
-	}
-	if len(d.pkg.Conflicts) == 0 && !slices.ContainsFunc(d.pkg.Requires, func(r v1alpha1.ModuleDependency) bool { return !named(r.Module) }) {
-		return nil
-	}
-	d.packages = map[string]string{}
-	for _, m := range all {
-		if m.Status.Current == nil || m.Status.Current.Revision == "" {
-			continue
-		}
-		rev := &v1alpha1.ModuleRevision{}
-		if err := d.Client.Get(ctx, client.ObjectKey{Name: m.Status.Current.Revision}, rev); client.IgnoreNotFound(err) != nil {
-			if apierrors.IsForbidden(err) {
-				return nil
-			}
-			return fmt.Errorf("read revision %s: %w", m.Status.Current.Revision, err)
-		}
-		d.packages[m.Name] = rev.Spec.Package.Name
-	}
-	for i, r := range d.plan.Requires {
-		if named(r.Module) || !slices.ContainsFunc(d.pkg.Requires, func(p v1alpha1.ModuleDependency) bool { return p.Module == r.Module }) {
-			continue
-		}
-		for _, m := range all {
-			if d.packages[m.Name] == r.Module {
-				d.plan.Requires[i].Module = m.Name
-				break
 			}
 		}
 	}

@@ -71,12 +71,73 @@ func TestDependants(t *testing.T) {
 			wantProblems(t, w.plan(m), c.reason, c.want...)
 		})
 	}
+	if got := w.planned(m, "1.0.0", requires("needed", ">=1.1")).Reference(); got.Package != "runner" || len(got.Requires) != 1 || got.Requires[0].Module != "needed" {
+		t.Errorf("what others must know of the plan is %+v", got)
+	}
 	m.Spec.DependsOn = []v1alpha1.ModuleDependency{{Module: "needed", Version: ">=1"}}
 	w.put("1.0.0", settings, requires("needed", ">=1.3"))
 	p := w.plan(m)
 	wantProblems(t, p, "the Module's own word replaces the package's")
 	if len(p.Requires) != 1 || p.Requires[0].Version != ">=1" {
 		t.Errorf("it requires %v", p.Requires)
+	}
+}
+
+func (w *world) planned(m *v1alpha1.Module, version string, change func(*plan.Package)) *plan.Plan {
+	w.Helper()
+	w.put(version, settings, change)
+	return w.plan(m)
+}
+
+// TestWhatOtherPackagesRequire: the word of a package that is installed, or on its way, counts like that of the Module's author, and packages call
+// each other by the names of packages.
+func TestWhatOtherPackagesRequire(t *testing.T) {
+	w := newWorld(t)
+	m := w.module()
+	needing := w.other("needing", "3.0.0")
+	w.other("unaware", "1.0.0")
+	say := func(status v1alpha1.ModuleStatus) {
+		t.Helper()
+		needing.Status = status
+		if err := w.client.Status().Update(t.Context(), needing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wants := func(name, version string) v1alpha1.RevisionReference {
+		return v1alpha1.RevisionReference{
+			Version: "3.0.0", Digest: "sha256:" + v1alpha1.Digest(zeros), Package: "mesh", Requires: []v1alpha1.ModuleDependency{{Module: name, Version: version}},
+		}
+	}
+	installed, coming := wants("runner", "<2"), wants(m.Name, "<3")
+	attempt := &v1alpha1.Attempt{Target: coming, Generation: 1, Began: metav1.Now(), Deadline: metav1.Now()}
+	problem := func(bound, version string) string {
+		return "Module/needing: has package mesh, which requires " + m.Name + " " + bound + ", and this would be " + version + ": bring needing to a version that allows it first"
+	}
+	same := func(*plan.Package) {}
+	for _, c := range []struct {
+		reason, version string
+		status          v1alpha1.ModuleStatus
+		want            []string
+	}{
+		{reason: "in the range", version: "1.9.0", status: v1alpha1.ModuleStatus{Current: &installed}},
+		{reason: "beyond what is installed bears", version: "2.0.0", status: v1alpha1.ModuleStatus{Current: &installed}, want: []string{problem("<2", "2.0.0")}},
+		{reason: "beyond both", version: "3.0.0", status: v1alpha1.ModuleStatus{Current: &installed, Attempt: attempt}, want: []string{problem("<2", "3.0.0"), problem("<3", "3.0.0")}},
+		{reason: "what is only planned says nothing of what is installed", version: "3.0.0", status: v1alpha1.ModuleStatus{Current: &v1alpha1.RevisionReference{
+			Version: "3.0.0", Digest: coming.Digest, Package: "mesh",
+		}, Target: &coming}},
+	} {
+		say(c.status)
+		wantProblems(t, w.planned(m, c.version, same), c.reason, c.want...)
+	}
+	say(v1alpha1.ModuleStatus{Current: &v1alpha1.RevisionReference{Version: "3.0.0", Digest: coming.Digest, Package: "mesh"}})
+	p := w.planned(m, "1.0.0", func(p *plan.Package) {
+		p.Requires = []v1alpha1.ModuleDependency{{Module: "mesh", Version: ">=4"}}
+		p.Conflicts = []v1alpha1.ModuleDependency{{Module: "mesh", Version: "<4"}}
+	})
+	wantProblems(t, p, "the package's name stands for the module that has it", "Module/needing: is required in a version of >=4, and is 3.0.0",
+		"Module/needing: doesn't go together with package runner 1.0.0")
+	if len(p.Requires) != 1 || p.Requires[0].Module != "needing" || p.PackageRequires[0].Module != "mesh" {
+		t.Errorf("it requires %v, in the package's words %v", p.Requires, p.PackageRequires)
 	}
 }
 

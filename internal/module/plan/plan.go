@@ -31,8 +31,10 @@ type Plan struct {
 	// Published is when the package says that it was published; the zero time if it doesn't.
 	Published time.Time `json:"published,omitzero"`
 	// Requires are the modules that must be there first: what the package requires, and spec.dependsOn.
-	Requires  []v1alpha1.ModuleDependency `json:"requires,omitempty"`
-	Namespace string                      `json:"namespace,omitempty"`
+	Requires []v1alpha1.ModuleDependency `json:"requires,omitempty"`
+	// PackageRequires is what the package alone requires, in its own words: by the names of packages or modules.
+	PackageRequires []v1alpha1.ModuleDependency `json:"packageRequires,omitempty"`
+	Namespace       string                      `json:"namespace,omitempty"`
 
 	// Reversible says that the attempt can be taken back until it is committed, Irreversible why it can't. Declared says that the package
 	// declares so itself.
@@ -117,6 +119,11 @@ type Health struct {
 	State   string `json:"state"`
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
+}
+
+// Reference names what the plan leads to. It has no revision yet.
+func (p *Plan) Reference() *v1alpha1.RevisionReference {
+	return &v1alpha1.RevisionReference{Version: p.Version, Digest: p.Digest, Package: p.Package.Name, Requires: p.PackageRequires}
 }
 
 // Good says whether the plan has no problems.

@@ -20,6 +20,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/permit"
 	"github.com/slipway-dev/slipway/internal/module/revision"
+	"github.com/slipway-dev/slipway/internal/module/wanted"
 )
 
 // The checks, as PlanProblem.Check names them, in the order in which they are made.
@@ -142,8 +143,8 @@ type draft struct {
 	others []v1alpha1.Module
 	// used are the kinds of the other modules' objects, each with who has some; nil as long as nobody has asked.
 	used map[schema.GroupVersionKind][]string
-	// packages are the names of what the other modules have installed, by module.
-	packages map[string]string
+	// neighbours are the others as those see each other, in the same order.
+	neighbours []wanted.Module
 }
 
 // maxMessage is how long the message of a problem may be, in bytes (MaxLength of PlanProblem.Message).

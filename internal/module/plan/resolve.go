@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -85,7 +84,10 @@ func resolve(ctx context.Context, d *draft) error {
 		return d.lasting(CheckResolve, err)
 	}
 	d.plan.Package, d.plan.Published = d.pkg.ResolvedPackage, d.pkg.Published
-	d.plan.Requires = requirements(d.pkg.Requires, d.module.Spec.DependsOn)
+	d.plan.PackageRequires = d.pkg.Requires
+	if err := d.neighbourhood(ctx); err != nil {
+		return err
+	}
 	if d.served, err = d.cluster(ctx); err != nil {
 		return err
 	}
@@ -127,17 +129,4 @@ func (p *Planner) Inputs(ctx context.Context, m *v1alpha1.Module) (v1alpha1.Dige
 		return "", fmt.Errorf("read ModuleGrant %s: %w", m.Spec.GrantRef.Name, err)
 	}
 	return inputsOf(choice, grant), nil
-}
-
-// requirements puts what the package requires and what the Module adds together; the Module's word replaces the package's.
-func requirements(pkg, module []v1alpha1.ModuleDependency) []v1alpha1.ModuleDependency {
-	all := slices.Clone(module)
-	for _, r := range pkg {
-		if !slices.ContainsFunc(module, func(m v1alpha1.ModuleDependency) bool {
-			return m.Module == r.Module && (m.Version != "" || r.Version == "")
-		}) {
-			all = append(all, r)
-		}
-	}
-	return all
 }

@@ -12,8 +12,13 @@ import (
 type Module struct {
 	// Name of the Module.
 	Name string
-	// Requires is what has to be there first: spec.dependsOn, and what the package requires.
+	// Package is the name of its package. Empty: not known.
+	Package string
+	// Requires is what has to be there first, by the names of modules.
 	Requires []v1alpha1.ModuleDependency
+	// PackageRequires is what its package requires besides, by the names of packages or modules. What Requires says of the same module in a
+	// version counts in its place.
+	PackageRequires []v1alpha1.ModuleDependency
 	// Version that is installed. Empty: none.
 	Version string
 	// Healthy says that what is installed is healthy, whatever becomes of an upgrade.
@@ -36,7 +41,7 @@ type Ordering struct {
 
 // Order puts modules into the order in which they can be installed. What is required and isn't among them is left out.
 func Order(all []Module) Ordering {
-	g := graphOf(all)
+	g := graphOf(Resolved(all))
 	o := Ordering{cycleOf: map[string]int{}}
 	for _, group := range g.components() {
 		o.Names = append(o.Names, group...)
@@ -168,6 +173,7 @@ func (g graph) around(group []string) []string {
 // Waits says for which other modules one has to wait before anything of it is begun, each with what to do. One that fails, or waits for a person,
 // holds up only those whose requirements aren't met by what is installed.
 func Waits(name string, all []Module) []string {
+	all = Resolved(all)
 	byName := map[string]Module{}
 	for _, m := range all {
 		byName[m.Name] = m
@@ -238,6 +244,7 @@ func moving(m Module) bool {
 // Broken says which modules would have less than they require if another one were brought to a version, or uninstalled (""). Those that are
 // broken already, are being deleted, or aren't installed, don't count.
 func Broken(name, version string, all []Module) []string {
+	all = Resolved(all)
 	var now string
 	for _, m := range all {
 		if m.Name == name {

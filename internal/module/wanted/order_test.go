@@ -13,6 +13,16 @@ import (
 	"github.com/slipway-dev/slipway/internal/module/wanted"
 )
 
+// packaged has modules with packages of these names, as "name=package".
+func packaged(all []wanted.Module, names ...string) []wanted.Module {
+	for _, pair := range names {
+		name, of, _ := strings.Cut(pair, "=")
+		at := slices.IndexFunc(all, func(m wanted.Module) bool { return m.Name == name })
+		all[at].Package, all[at].PackageRequires, all[at].Requires = of, all[at].Requires, nil
+	}
+	return all
+}
+
 // modules reads "runner 1.4.2 Installed: cert-manager >=1.14, flagger"; the version - is none; a "!" after the phase: not healthy; "x": it is
 // being deleted.
 func modules(lines ...string) []wanted.Module {
@@ -261,6 +271,77 @@ func TestBroken(t *testing.T) {
 				if !strings.HasPrefix(got[i], part) {
 					t.Errorf("%s: got %q, want %q", tc.reason, got[i], part)
 				}
+			}
+		})
+	}
+}
+
+// TestPackageRequires: what packages require counts as what people say does, by the names of packages or modules.
+func TestPackageRequires(t *testing.T) {
+	all := packaged(modules("runner 1.4.2 Installed: certs >=1.14 <1.20", "mesh 2.0.0 Soaking: flagger", "cm 1.18.2 Installed", "cm2 1.18.2 Installed", "flagger 1.0.0 Installed"),
+		"runner=gitlab-runner", "mesh=mesh", "cm2=certs", "cm=certs", "flagger=ours")
+	if got := wanted.Broken("cm", "1.20.0", all); len(got) != 1 || !strings.HasPrefix(got[0], "module runner requires cm in version >=1.14 <1.20") {
+		t.Errorf("a version out of the range of another's package gives %q", got)
+	}
+	if got := wanted.Broken("cm2", "1.20.0", all); len(got) != 0 {
+		t.Errorf("of two with that package the first by name is required, but the second gives %q", got)
+	}
+	if got := wanted.Waits("flagger", all); len(got) != 1 || !strings.HasPrefix(got[0], "module mesh, which requires this one, is Soaking") {
+		t.Errorf("what a package requires that is being proved waits for %q", got)
+	}
+	if diff := cmp.Diff([]string{"cm", "cm2", "flagger", "mesh", "runner"}, wanted.Order(all).Names); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+	for name, tc := range map[string]struct {
+		reason   string
+		own      string
+		requires []string
+	}{
+		"Package": {"the package's word, by the module's name", "", []string{"cm >=1.14 <1.20"}},
+		"Same":    {"a person's word replaces it, also by the module's name", "cm >=1", []string{"cm >=1"}},
+		"NoRange": {"a person who says no version leaves the package's", "cm", []string{"cm ", "cm >=1.14 <1.20"}},
+		"Besides": {"a person adds to it", "flagger ~1", []string{"flagger ~1", "cm >=1.14 <1.20"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := slices.Clone(all)
+			all[0].Requires = modules("runner 1.4.2 Installed: " + tc.own)[0].Requires
+			var got []string
+			for _, r := range wanted.Resolved(all)[0].Requires {
+				got = append(got, r.Module+" "+r.Version)
+			}
+			if diff := cmp.Diff(tc.requires, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestOf: what counts of a Module is what may be in the cluster; only before there is anything, what is planned.
+func TestOf(t *testing.T) {
+	of := func(version, requires string) v1alpha1.RevisionReference {
+		return v1alpha1.RevisionReference{Version: version, Package: "runner", Requires: []v1alpha1.ModuleDependency{{Module: "certs", Version: requires}}}
+	}
+	one, two, three := of("1.0.0", ">=1"), of("2.0.0", ">=2"), of("3.0.0", ">=3")
+	for name, tc := range map[string]struct {
+		reason  string
+		status  v1alpha1.ModuleStatus
+		version string
+		want    []string
+	}{
+		"Nothing":   {reason: "nobody has looked yet"},
+		"Planned":   {"what a first plan says", v1alpha1.ModuleStatus{Target: &three}, "", []string{">=3"}},
+		"Installed": {"what is only planned doesn't count", v1alpha1.ModuleStatus{Current: &one, Target: &three}, "1.0.0", []string{">=1"}},
+		"Underway":  {"both may be there", v1alpha1.ModuleStatus{Current: &one, Attempt: &v1alpha1.Attempt{Target: two}, Target: &three}, "1.0.0", []string{">=1", ">=2"}},
+		"Again":     {"each once", v1alpha1.ModuleStatus{Current: &one, Attempt: &v1alpha1.Attempt{Target: one}}, "1.0.0", []string{">=1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := wanted.Of(&v1alpha1.Module{Status: tc.status})
+			var got []string
+			for _, r := range m.PackageRequires {
+				got = append(got, r.Version)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" || m.Version != tc.version {
+				t.Errorf("%s: version %q, -want +got:\n%s", tc.reason, m.Version, diff)
 			}
 		})
 	}
