@@ -89,16 +89,16 @@ func TestWhatHasEndedCostsNothing(t *testing.T) {
 type reluctant struct {
 	client.WithWatch
 	err   error
-	asked int
+	asked atomic.Int32
 }
 
 func (r *reluctant) List(context.Context, client.ObjectList, ...client.ListOption) error {
-	r.asked++
+	r.asked.Add(1)
 	return r.err
 }
 
 func (r *reluctant) Watch(context.Context, client.ObjectList, ...client.ListOption) (watch.Interface, error) {
-	r.asked++
+	r.asked.Add(1)
 	return nil, r.err
 }
 
@@ -107,8 +107,8 @@ func TestADriverThatMayNotSeeIsPatient(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason           string
 		err              error
-		atLeast, atMost  int // requests in an hour
-		said             int
+		atLeast, atMost  int32 // requests in an hour
+		said             int32
 		firstAgainWithin time.Duration
 	}{
 		"Forbidden":  {"that changes seldom, and is told once", apierrors.NewForbidden(what, "", errors.New("no")), 6, 7, 1, 11 * time.Minute},
@@ -117,11 +117,11 @@ func TestADriverThatMayNotSeeIsPatient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				said := 0
+				var said atomic.Int32
 				api := &reluctant{err: tc.err}
 				d := upgrade.New(upgrade.Options{
 					Client: api, Namespace: "ns", Name: names(), Slot: v1alpha1.SlotA,
-					Log: funcr.New(func(string, string) { said++ }, funcr.Options{}),
+					Log: funcr.New(func(string, string) { said.Add(1) }, funcr.Options{}),
 				})
 				ctx, stop := context.WithTimeout(t.Context(), time.Hour)
 				defer stop()
@@ -129,12 +129,12 @@ func TestADriverThatMayNotSeeIsPatient(t *testing.T) {
 				go func() { defer close(done); _ = d.Run(ctx, api) }()
 				<-time.After(tc.firstAgainWithin)
 				synctest.Wait()
-				if api.asked < 2 {
-					t.Errorf("%s: it asked %d times in %s", tc.reason, api.asked, tc.firstAgainWithin)
+				if api.asked.Load() < 2 {
+					t.Errorf("%s: it asked %d times in %s", tc.reason, api.asked.Load(), tc.firstAgainWithin)
 				}
 				<-done
-				if api.asked < tc.atLeast || api.asked > tc.atMost || said != tc.said {
-					t.Errorf("%s: it asked %d times in an hour, and said something %d times", tc.reason, api.asked, said)
+				if asked, said := api.asked.Load(), said.Load(); asked < tc.atLeast || asked > tc.atMost || said != tc.said {
+					t.Errorf("%s: it asked %d times in an hour, and said something %d times", tc.reason, asked, said)
 				}
 			})
 		})
