@@ -258,11 +258,15 @@ func (t *task) record(ctx context.Context, event lifecycle.Event, from lifecycle
 	t.Metrics.state(t.m, t.phase())
 	w := t.words()
 	warning := w.stalled || d.To == lifecycle.RollingBack
-	if !(d.To == t.rested && from == lifecycle.Planning && !w.stalled) { // at rest again, as before
+	asBefore := d.To == t.rested && from == lifecycle.Planning
+	if !asBefore || w.stalled {
 		t.tell(warning, w.reason, cmp.Or(w.message, d.Why))
 	}
 	if lifecycle.Resting(d.To) {
 		t.tellOthers(t.m.Name)
+		if !asBefore { // two that are in each other's way would have each other planned for ever
+			t.unblock(ctx)
+		}
 	}
 	return nil
 }
