@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,8 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
@@ -23,9 +24,6 @@ import (
 	"github.com/slipway-dev/slipway/internal/agent/upgrade"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/protocol"
 )
-
-// upgradePoll is how often a person who waits for an upgrade has it looked at.
-const upgradePoll = time.Second
 
 func newAgentUpgrade(app *App) *cobra.Command {
 	var (
@@ -61,7 +59,11 @@ Then apply those of the new version first, with its 'slipway install'.`,
 	completeWords(cmd, "mode", string(v1alpha1.AgentUpgradeSlots), string(v1alpha1.AgentUpgradeRecreate), string(v1alpha1.AgentUpgradeAdvise))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.Image, opts.Mode = args[0], v1alpha1.AgentUpgradeMode(mode)
-		s, err := app.selfUpgrade("", logr.Discard())
+		c, err := app.connect()
+		if err != nil {
+			return err
+		}
+		s, err := newSelfUpgrader(c.config, "", logr.Discard())
 		if err != nil {
 			return err
 		}
@@ -76,17 +78,19 @@ Then apply those of the new version first, with its 'slipway install'.`,
 		if noWait {
 			return nil
 		}
-		return app.awaitUpgrade(cmd.Context(), s.client, u, timeout)
+		return app.awaitUpgrade(cmd.Context(), c, u, timeout)
 	}
 	return cmd
 }
 
-// awaitUpgrade follows an attempt until it has ended, and says so.
-func (a *App) awaitUpgrade(ctx context.Context, c client.Client, u *v1alpha1.AgentUpgrade, timeout time.Duration) error {
+// awaitUpgrade follows an attempt until it has ended, and says so. An API server that doesn't answer for a while is asked again.
+func (a *App) awaitUpgrade(ctx context.Context, c *cluster, u *v1alpha1.AgentUpgrade, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	shown := protocol.State("")
-	err := wait.PollUntilContextTimeout(ctx, upgradePoll, timeout, true, func(ctx context.Context) (bool, error) {
-		if err := c.Get(ctx, client.ObjectKeyFromObject(u), u); err != nil {
-			return false, fmt.Errorf("read AgentUpgrade %s: %w", u.Name, err)
+	err := c.watchOne(ctx, u.DeepCopy(), func() client.ObjectList { return &v1alpha1.AgentUpgradeList{} }, func(obj client.Object) (bool, error) {
+		if now, ok := obj.(*v1alpha1.AgentUpgrade); ok {
+			u = now.DeepCopy()
 		}
 		if u.Status.Phase != shown {
 			shown = u.Status.Phase
@@ -95,7 +99,7 @@ func (a *App) awaitUpgrade(ctx context.Context, c client.Client, u *v1alpha1.Age
 		return protocol.Ended(shown), nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait for AgentUpgrade %s, which is %s: %w", u.Name, shown, err)
+		return fmt.Errorf("wait for AgentUpgrade %s, which is %s: %w", u.Name, cmp.Or(string(shown), "not begun"), cmp.Or(ctx.Err(), err))
 	}
 	if shown != protocol.Committed {
 		return errors.New(readyMessage(u))
@@ -105,10 +109,8 @@ func (a *App) awaitUpgrade(ctx context.Context, c client.Client, u *v1alpha1.Age
 }
 
 func readyMessage(u *v1alpha1.AgentUpgrade) string {
-	for _, c := range u.Status.Conditions {
-		if c.Type == "Ready" {
-			return string(u.Status.Phase) + ": " + c.Message
-		}
+	if ready := apimeta.FindStatusCondition(u.Status.Conditions, v1alpha1.ReadyCondition); ready != nil {
+		return string(u.Status.Phase) + ": " + ready.Message
 	}
 	return string(u.Status.Phase)
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +15,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-dev/slipway/internal/health"
@@ -123,8 +126,12 @@ func (a *App) interpreters(ctx context.Context, c *cluster, file string) (*inter
 	if err != nil {
 		return nil, err
 	}
-	for _, doc := range documents(content) {
-		name, d, err := interpret.Read([]byte(doc))
+	all, err := documents(content)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	for _, doc := range all {
+		name, d, err := interpret.Read(doc)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", file, err)
 		}
@@ -206,20 +213,31 @@ func (a *App) readInterpreted(name string) ([]byte, error) {
 	return content, nil
 }
 
-// documents splits YAML, and leaves out what has no content.
-func documents(content []byte) []string {
-	var all []string
-	for doc := range strings.SplitSeq("\n"+string(content), "\n---") {
-		if strings.TrimSpace(doc) != "" {
+// documents splits YAML.
+func documents(content []byte) ([][]byte, error) {
+	var all [][]byte
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content)))
+	for {
+		doc, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(bytes.TrimSpace(doc)) > 0 {
 			all = append(all, doc)
 		}
 	}
-	return all
 }
 
 func (r *interpretReport) addFile(file string, content []byte, registry *interpret.Registry) error {
-	for n, doc := range documents(content) {
-		asJSON, err := yaml.YAMLToJSON([]byte(doc))
+	all, err := documents(content)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
+	for n, doc := range all {
+		asJSON, err := yaml.YAMLToJSON(doc)
 		if err != nil {
 			return fmt.Errorf("read document %d of %s: %w", n+1, file, err)
 		}
@@ -228,7 +246,7 @@ func (r *interpretReport) addFile(file string, content []byte, registry *interpr
 			return fmt.Errorf("document %d of %s is no object: it has no kind", n+1, file)
 		}
 		if interpret.IsInterpreter(obj) {
-			r.addInterpreter(obj.GetName(), []byte(doc))
+			r.addInterpreter(obj.GetName(), doc)
 		} else {
 			r.addObject(obj, registry)
 		}
@@ -241,28 +259,18 @@ func (r *interpretReport) addFile(file string, content []byte, registry *interpr
 
 func (r *interpretReport) addInterpreter(name string, content []byte) {
 	checked := checkedDefinition{Name: name}
-	defer func() { r.Interpreters = append(r.Interpreters, checked) }()
 	_, d, err := interpret.Read(content)
+	var wrong []error
 	if err != nil {
-		checked.Wrong = strings.Split(err.Error(), "\n")
-		return
+		wrong = interpret.Faults(err)
+	} else {
+		checked.Target, checked.Tests = d.Target.String(), len(d.Tests)
+		_, wrong = interpret.Examine(d)
 	}
-	checked.Target, checked.Tests = d.Target.String(), len(d.Tests)
-	i, err := interpret.Compile(d)
-	var invalid *interpret.Invalid
-	switch {
-	case errors.As(err, &invalid):
-		for _, e := range invalid.Errors {
-			checked.Wrong = append(checked.Wrong, e.Error())
-		}
-		return
-	case err != nil:
-		checked.Wrong = append(checked.Wrong, err.Error())
-		return
+	for _, one := range wrong {
+		checked.Wrong = append(checked.Wrong, one.Error())
 	}
-	for _, f := range interpret.Check(i, d.Tests) {
-		checked.Wrong = append(checked.Wrong, f.Error())
-	}
+	r.Interpreters = append(r.Interpreters, checked)
 }
 
 func (r *interpretReport) addObject(obj *unstructured.Unstructured, registry *interpret.Registry) {

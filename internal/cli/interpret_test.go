@@ -102,3 +102,14 @@ func TestInterpretLive(t *testing.T) {
 }
 
 func replaced(text, old, with string) string { return strings.Replace(text, old, with, 1) }
+
+// A document ends where a line is --- and nothing else.
+func TestDocuments(t *testing.T) {
+	for text, want := range map[string]int{
+		"": 0, "---\n": 0, "a: 1\n": 1, "---\na: 1\n---\nb: 2\n": 2, "a: 1\n--- \nb: 2": 2, "a: 1\n---b: 2\n----: 3\n": 1,
+	} {
+		if got, err := documents([]byte(text)); err != nil || len(got) != want {
+			t.Errorf("%q has %d documents, %v, want %d", text, len(got), err, want)
+		}
+	}
+}

@@ -54,7 +54,8 @@ It ends with 1 if there are problems.`,
 
   # For a script
   slipway module plan runner -o json`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeModule(app),
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&how.file, "file", "f", "", "file with the Module, in place of one of the cluster")
@@ -118,14 +119,10 @@ func (a *App) modulePlan(ctx context.Context, c *cluster, args []string, how pla
 
 // moduleFor reads the Module that is meant.
 func (a *App) moduleFor(ctx context.Context, c *cluster, args []string, how planOptions) (*v1alpha1.Module, error) {
-	m := &v1alpha1.Module{}
 	if how.file == "" {
-		err := c.Get(ctx, client.ObjectKey{Name: args[0]}, m)
-		if apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("there is no Module %q; 'kubectl get modules' lists them", args[0])
-		}
-		return m, err
+		return c.module(ctx, args[0])
 	}
+	m := &v1alpha1.Module{}
 	content, err := a.readInterpreted(how.file)
 	if err != nil {
 		return nil, err

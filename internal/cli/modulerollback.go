@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func (a *App) rollback(ctx context.Context, c *cluster, m *v1alpha1.Module, f mo
 	}
 	if m.Status.Phase != v1alpha1.PhaseRollingBack {
 		if !f.yes && !f.dryRun {
-			if err := a.confirm(fmt.Sprintf("Take %s of module %s back to %s?", target.Version, m.Name, orWord(currentVersion(m), "nothing"))); err != nil {
+			if err := a.confirm(fmt.Sprintf("Take %s of module %s back to %s?", target.Version, m.Name, cmp.Or(currentVersion(m), "nothing"))); err != nil {
 				return err
 			}
 		}

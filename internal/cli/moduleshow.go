@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -99,17 +98,15 @@ func (c *cluster) moduleReport(ctx context.Context, m *v1alpha1.Module) (*module
 		Current: m.Status.Current, Target: m.Status.Target, Plan: m.Status.Plan, Attempt: m.Status.Attempt, Rejected: m.Status.Rejected,
 		Depends: m.Spec.DependsOn, Shown: shownRevision(m),
 	}
-	var all v1alpha1.ModuleRevisionList
-	if err := c.List(ctx, &all); err != nil {
-		return nil, fmt.Errorf("list revisions: %w", err)
+	reader := newModuleObjects(c)
+	revisions, err := reader.store.List(ctx, m.Name)
+	if err != nil {
+		return nil, err
 	}
-	for i := range all.Items {
-		if o := &all.Items[i]; o.Spec.Module == m.Name {
-			r.Revisions = append(r.Revisions, moduleRevision{o.Name, o.Spec.Number, o.Spec.Version, o.Spec.Digest, o.Status.State, o.CreationTimestamp, o.Status.Failure})
-		}
+	for _, o := range revisions {
+		r.Revisions = append(r.Revisions, moduleRevision{o.Name, o.Spec.Number, o.Spec.Version, o.Spec.Digest, o.Status.State, o.CreationTimestamp, o.Status.Failure})
 	}
-	slices.SortFunc(r.Revisions, func(a, b moduleRevision) int { return int(b.Number - a.Number) })
-	objects, err := newModuleObjects(c).of(ctx, m)
+	objects, err := reader.of(ctx, m)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()

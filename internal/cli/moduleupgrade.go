@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -60,18 +61,11 @@ func (a *App) wantVersion(ctx context.Context, c *cluster, m *v1alpha1.Module, f
 	if err := a.patchModule(ctx, c, m, f, func(m *v1alpha1.Module) { m.Spec.Version = version }); err != nil {
 		return err
 	}
-	a.donef("module %s %s %s instead of %s", m.Name, would(f, "wants", "would want"), version, orWord(before, "the newest"))
+	a.donef("module %s %s %s instead of %s", m.Name, would(f, "wants", "would want"), version, cmp.Or(before, "the newest"))
 	if f.dryRun || f.noWait {
 		return nil
 	}
 	return a.followUpgrade(ctx, c, m, f)
-}
-
-func orWord(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
 
 // upgrade does what a person means who says so in the state in which the module is.

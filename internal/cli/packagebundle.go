@@ -142,7 +142,7 @@ func (l *loading) image(ctx context.Context, image string) error {
 	if err != nil {
 		return err
 	}
-	repository, err := l.app.repository(address, l.registry)
+	repository, err := l.registry.repository(address)
 	if err != nil {
 		return err
 	}

@@ -113,11 +113,7 @@ func (w *workshop) pull(ctx context.Context, what string, registry registryFlags
 	if err != nil {
 		return nil, usageError{err}
 	}
-	auth, err := registry.auth()
-	if err != nil {
-		return nil, err
-	}
-	repository, err := oci.OpenRepository(at.URL, auth, registry.insecure)
+	repository, err := registry.repository(at.URL)
 	if err != nil {
 		return nil, err
 	}

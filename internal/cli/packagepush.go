@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -65,7 +66,7 @@ func (a *App) pushPackage(ctx context.Context, what, to string, tags []string, r
 	if err != nil {
 		return err
 	}
-	repository, err := a.repository(to, registry)
+	repository, err := registry.repository(to)
 	if err != nil {
 		return err
 	}
@@ -83,12 +84,13 @@ func (a *App) pushPackage(ctx context.Context, what, to string, tags []string, r
 	return nil
 }
 
-func (a *App) repository(address string, registry registryFlags) (*oci.Repository, error) {
-	auth, err := registry.auth()
+// repository opens a repository, oci://HOST/PATH, with the login that the flags name.
+func (f *registryFlags) repository(address string) (*oci.Repository, error) {
+	auth, err := f.auth()
 	if err != nil {
 		return nil, err
 	}
-	r, err := oci.OpenRepository(address, auth, registry.insecure)
+	r, err := oci.OpenRepository(address, auth, f.insecure)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -109,7 +111,7 @@ func (a *App) pushBundle(ctx context.Context, file, prefix string, registry regi
 			if err != nil {
 				return err
 			}
-			if from != "" && !contains(moved, from) {
+			if from != "" && !slices.Contains(moved, from) {
 				moved = append(moved, from)
 			}
 		}
@@ -121,15 +123,6 @@ func (a *App) pushBundle(ctx context.Context, file, prefix string, registry regi
 		}
 	}
 	return nil
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // mirrored is a host as a part of a path.
@@ -166,7 +159,7 @@ func (a *App) pushItem(ctx context.Context, b *bundle.Bundle, item bundle.Item, 
 	if err != nil {
 		return "", err
 	}
-	repository, err := a.repository(prefix+"/"+path, registry)
+	repository, err := registry.repository(prefix + "/" + path)
 	if err != nil {
 		return "", err
 	}

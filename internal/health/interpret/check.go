@@ -2,6 +2,7 @@ package interpret
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -20,6 +21,28 @@ type Failure struct {
 // Error says what was wanted and what came.
 func (f Failure) Error() string {
 	return fmt.Sprintf("test %q: %s: wanted %s, got %s", f.Test, f.Field, f.Want, f.Got)
+}
+
+// Examine reads a definition and runs its tests. wrong is all that its author has to correct: every fault of one that can't be read, of which
+// there is no Interpreter then, else every test that fails.
+func Examine(d Definition) (i *Interpreter, wrong []error) {
+	i, err := Compile(d)
+	if err != nil {
+		return nil, Faults(err)
+	}
+	for _, failure := range Check(i, d.Tests) {
+		wrong = append(wrong, failure)
+	}
+	return i, wrong
+}
+
+// Faults takes an error of Read, FromSpec or Compile apart: one fault each.
+func Faults(err error) []error {
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) {
+		return several.Unwrap()
+	}
+	return []error{err}
 }
 
 // Check runs the tests inside a definition. No failures: all that is wanted came.

@@ -99,3 +99,25 @@ func TestCompileTakes(t *testing.T) {
 		}
 	}
 }
+
+// Everything that is wrong with a definition is told at once, one fault each; its tests are run only where they can be.
+func TestExamine(t *testing.T) {
+	good := Definition{Target: boat, Health: []Rule{{State: health.Healthy}}}
+	broken := good
+	broken.Drained, broken.Version = "nothing.here", "1 +"
+	failing := good
+	failing.Tests = []Test{
+		{Name: "one", Object: map[string]any{}, Want: Want{Health: health.Degraded}}, {Name: "two", Object: map[string]any{}, Want: Want{Health: health.Degraded}},
+	}
+	for name, c := range map[string]struct {
+		d      Definition
+		usable bool
+		wrong  int
+	}{"Good": {good, true, 0}, "Broken": {broken, false, 2}, "Failing": {failing, true, 2}} {
+		t.Run(name, func(t *testing.T) {
+			if i, wrong := Examine(c.d); len(wrong) != c.wrong || (i != nil) != c.usable {
+				t.Errorf("got %v, usable %t; want %d faults, usable %t", wrong, i != nil, c.wrong, c.usable)
+			}
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/slipway-dev/slipway/internal/health/interpret"
+	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/crd"
 	"github.com/slipway-dev/slipway/internal/module/permit"
 	"github.com/slipway-dev/slipway/internal/source"
@@ -116,13 +117,9 @@ func (l *linter) manifest(m Manifest) {
 
 func (l *linter) interpreter(i Interpreter) {
 	where := "Interpreter/" + i.Name
-	compiled, err := interpret.Compile(i.Definition)
-	if err != nil {
-		l.findings = append(l.findings, Finding{Wrong: true, Where: where, Message: err.Error()})
-		return
-	}
-	for _, failure := range interpret.Check(compiled, i.Definition.Tests) {
-		l.findings = append(l.findings, Finding{Wrong: true, Where: where, Message: failure.Error()})
+	_, wrong := interpret.Examine(i.Definition)
+	for _, one := range wrong {
+		l.findings = append(l.findings, Finding{Wrong: true, Where: where, Message: one.Error()})
 	}
 	if len(i.Definition.Tests) == 0 {
 		l.hint(where, "it has no tests, which would show that it says what is meant")
@@ -130,7 +127,7 @@ func (l *linter) interpreter(i Interpreter) {
 }
 
 func (l *linter) object(o *unstructured.Unstructured, m Manifest) {
-	where := describe(o)
+	where := kube.RefOf(o).Subject()
 	switch gk := o.GroupVersionKind().GroupKind().String(); gk {
 	case "CustomResourceDefinition.apiextensions.k8s.io":
 		if _, err := crd.FromObject(o); err != nil {
@@ -143,7 +140,7 @@ func (l *linter) object(o *unstructured.Unstructured, m Manifest) {
 
 // role holds the rights that a role gives against those that the package asks for.
 func (l *linter) role(o *unstructured.Unstructured, m Manifest) {
-	where := describe(o)
+	where := kube.RefOf(o).Subject()
 	var role rbacv1.ClusterRole
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &role); err != nil {
 		l.findings = append(l.findings, Finding{Wrong: true, Where: where, Message: "its rules can't be read: " + err.Error()})

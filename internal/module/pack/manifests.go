@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/api/konfig"
 
 	"github.com/slipway-dev/slipway/internal/build"
+	"github.com/slipway-dev/slipway/internal/kube"
 )
 
 // maxManifestFile is the size of the largest file of manifests that is read, in bytes: as in package build.
@@ -83,7 +84,7 @@ func (p *Package) plain(ctx context.Context, names []string) ([]*unstructured.Un
 		}
 		for _, o := range found {
 			if err := unencrypted(o); err != nil {
-				return nil, invalid(name, "", "%s %v", describe(o), err)
+				return nil, invalid(name, "", "%s %v", kube.RefOf(o).Subject(), err)
 			}
 		}
 		if all = append(all, found...); len(all) > maxObjects {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/source"
 )
 
@@ -98,7 +99,7 @@ func (p *Package) render(ctx context.Context, r Rendering) (*Rendered, error) {
 	slices.SortStableFunc(out.Objects, func(a, b *unstructured.Unstructured) int { return strings.Compare(identity(a), identity(b)) })
 	for i := 1; i < len(out.Objects); i++ {
 		if o := out.Objects[i]; identity(o) == identity(out.Objects[i-1]) {
-			return nil, invalid("", "", "%s is there twice: leave one of them out", describe(o))
+			return nil, invalid("", "", "%s is there twice: leave one of them out", kube.RefOf(o).Subject())
 		}
 	}
 	return out, nil
@@ -123,13 +124,6 @@ func (p *Package) checkValues(values Values) error {
 func identity(o *unstructured.Unstructured) string {
 	gk := o.GroupVersionKind().GroupKind()
 	return strings.Join([]string{gk.Group, gk.Kind, o.GetNamespace(), o.GetName()}, "\x00")
-}
-
-func describe(o *unstructured.Unstructured) string {
-	if o.GetNamespace() == "" {
-		return o.GetKind() + "/" + o.GetName()
-	}
-	return o.GetKind() + "/" + o.GetNamespace() + "/" + o.GetName()
 }
 
 // hide takes what a person has set out of the text of an error.

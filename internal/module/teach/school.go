@@ -2,11 +2,9 @@ package teach
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -63,14 +61,24 @@ func (s *school) learn(obj *v1alpha1.Interpreter) {
 		return
 	}
 	l := lesson{uid: obj.UID, generation: obj.Generation}
-	i, d, err := compile(obj.Spec)
+	d, err := definition(obj.Spec)
+	var (
+		i     *interpret.Interpreter
+		wrong []error
+	)
+	if err != nil {
+		wrong = interpret.Faults(err)
+	} else {
+		i, wrong = interpret.Examine(d)
+	}
+	for _, one := range wrong {
+		l.wrong = append(l.wrong, one.Error())
+	}
 	switch {
-	case err != nil:
-		l.reason, l.wrong = ReasonInvalid, lines(err)
-	default:
-		for _, failure := range interpret.Check(i, d.Tests) {
-			l.reason, l.wrong = ReasonTestFailed, append(l.wrong, failure.Error())
-		}
+	case len(wrong) > 0 && i == nil:
+		l.reason = ReasonInvalid
+	case len(wrong) > 0:
+		l.reason = ReasonTestFailed
 	}
 	switch {
 	case l.reason == "":
@@ -92,46 +100,31 @@ func (s *school) lesson(obj *v1alpha1.Interpreter) (lesson, bool) {
 	return l, ok && l.uid == obj.UID && l.generation == obj.Generation
 }
 
-// compile reads the spec in the way in which 'slipway module interpret' reads it from a file.
-func compile(spec v1alpha1.InterpreterSpec) (*interpret.Interpreter, interpret.Definition, error) {
+// definition reads the spec in the way in which 'slipway module interpret' reads it from a file.
+func definition(spec v1alpha1.InterpreterSpec) (interpret.Definition, error) {
 	content, err := json.Marshal(spec)
 	if err != nil {
-		return nil, interpret.Definition{}, fmt.Errorf("write the spec: %w", err)
+		return interpret.Definition{}, fmt.Errorf("write the spec: %w", err)
 	}
-	d, err := interpret.FromSpec(content)
-	if err != nil {
-		return nil, d, err
-	}
-	i, err := interpret.Compile(d)
-	return i, d, err
+	return interpret.FromSpec(content)
 }
 
-// lines lists what is wrong, one thing each.
-func lines(err error) []string {
-	var invalid *interpret.Invalid
-	if !errors.As(err, &invalid) {
-		return []string{err.Error()}
-	}
-	var all []string
-	for _, e := range invalid.Errors {
-		all = append(all, e.Error())
-	}
-	return all
-}
-
-// subjects lists what a definition teaches.
+// subjects lists what a definition teaches, in the order of the fields in the spec.
 func subjects(d interpret.Definition) []string {
 	var all []string
-	for name, taught := range map[string]bool{
-		"health": len(d.Health) > 0, "replicas": d.Replicas != "", "drained": d.Drained != "", "dependencies": d.Dependencies != "", "version": d.Version != "",
+	for _, field := range []struct {
+		name   string
+		taught bool
+	}{
+		{"health", len(d.Health) > 0},
+		{"replicas", d.Replicas != ""},
+		{"drained", d.Drained != ""},
+		{"dependencies", d.Dependencies != ""},
+		{"version", d.Version != ""},
 	} {
-		if taught {
-			all = append(all, name)
+		if field.taught {
+			all = append(all, field.name)
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return strings.Index(taughtOrder, a) - strings.Index(taughtOrder, b) })
 	return all
 }
-
-// taughtOrder is the order of the fields in the spec.
-const taughtOrder = "health replicas drained dependencies version"
