@@ -213,7 +213,11 @@ func (d *draft) writers(ctx context.Context, live *apiextensionsv1.CustomResourc
 			}
 		}
 		count += len(list.Items)
-		if next = list.Continue; next == "" || count >= maxLive {
+		if next = list.Continue; next == "" {
+			return count, nil
+		}
+		if count >= maxLive {
+			d.plan.Unseen = append(d.plan.Unseen, fmt.Sprintf("in which versions more than the first %d %s were written", count, resource.GroupResource()))
 			return count, nil
 		}
 	}

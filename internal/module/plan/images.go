@@ -63,6 +63,10 @@ func images(ctx context.Context, d *draft) error {
 	if len(names) == 0 {
 		return nil
 	}
+	if more := len(names) - maxImages; more > 0 {
+		d.plan.Unseen = append(d.plan.Unseen, fmt.Sprintf("%d images more: at most %d are asked for", more, maxImages))
+		names = names[:maxImages]
+	}
 	machines, err := d.machines(ctx)
 	if err != nil {
 		return err
@@ -72,7 +76,7 @@ func images(ctx context.Context, d *draft) error {
 		g  errgroup.Group
 	)
 	g.SetLimit(d.Concurrency)
-	for _, image := range names[:min(len(names), maxImages)] {
+	for _, image := range names {
 		g.Go(func() error {
 			platforms, err := d.Images.Platforms(ctx, image)
 			mu.Lock()
