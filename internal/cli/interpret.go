@@ -213,7 +213,7 @@ func (a *App) readInterpreted(name string) ([]byte, error) {
 	return content, nil
 }
 
-// documents splits YAML.
+// documents splits YAML, and leaves out what has no content.
 func documents(content []byte) ([][]byte, error) {
 	var all [][]byte
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content)))
@@ -225,9 +225,10 @@ func documents(content []byte) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(bytes.TrimSpace(doc)) > 0 {
-			all = append(all, doc)
+		if empty, err := yaml.YAMLToJSON(doc); err == nil && string(empty) == "null" {
+			continue
 		}
+		all = append(all, doc)
 	}
 }
 

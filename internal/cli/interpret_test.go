@@ -106,10 +106,13 @@ func replaced(text, old, with string) string { return strings.Replace(text, old,
 // A document ends where a line is --- and nothing else.
 func TestDocuments(t *testing.T) {
 	for text, want := range map[string]int{
-		"": 0, "---\n": 0, "a: 1\n": 1, "---\na: 1\n---\nb: 2\n": 2, "a: 1\n--- \nb: 2": 2, "a: 1\n---b: 2\n----: 3\n": 1,
+		"": 0, "---\n": 0, "a: 1\n": 1, "---\na: 1\n---\nb: 2\n": 2, "a: 1\n--- \nb: 2": 2, "# a comment\n---\na: 1\n---\n": 1, "a: |\n  b\n  ---\n  c\n": 1,
 	} {
 		if got, err := documents([]byte(text)); err != nil || len(got) != want {
 			t.Errorf("%q has %d documents, %v, want %d", text, len(got), err, want)
 		}
+	}
+	if got, err := documents([]byte("a: 1\n---b: 2\n")); err == nil {
+		t.Errorf("a line that only begins with --- is cut through: %q", got)
 	}
 }

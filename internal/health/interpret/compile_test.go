@@ -105,9 +105,10 @@ func TestExamine(t *testing.T) {
 	good := Definition{Target: boat, Health: []Rule{{State: health.Healthy}}}
 	broken := good
 	broken.Drained, broken.Version = "nothing.here", "1 +"
+	afloat := map[string]any{"apiVersion": "example.org/v1", "kind": "Boat"}
 	failing := good
 	failing.Tests = []Test{
-		{Name: "one", Object: map[string]any{}, Want: Want{Health: health.Degraded}}, {Name: "two", Object: map[string]any{}, Want: Want{Health: health.Degraded}},
+		{Name: "one", Object: afloat, Want: Want{Health: health.Degraded}}, {Name: "two", Object: afloat, Want: Want{Health: health.Degraded}},
 	}
 	for name, c := range map[string]struct {
 		d      Definition
