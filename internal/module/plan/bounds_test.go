@@ -1,14 +1,22 @@
 package plan_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/module/plan"
@@ -139,5 +147,49 @@ func TestBoundsOfFindings(t *testing.T) {
 	}
 	if s := p.Summary(); len(s.Irreversible) > 16 || len(s.Problems) != 16 {
 		t.Errorf("the status has %d problems, and %d reasons why there is no way back", len(s.Problems), len(s.Irreversible))
+	}
+}
+
+// endless answers every list of boats with another page of as many as were asked for.
+func endless(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
+		if !strings.HasSuffix(r.URL.Path, "/boats") || err != nil {
+			return next.RoundTrip(r)
+		}
+		list := &metav1.PartialObjectMetadataList{
+			TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"}, ListMeta: metav1.ListMeta{Continue: "more"},
+		}
+		for i := range limit {
+			list.Items = append(list.Items, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("b%d", i), Namespace: "n"}})
+		}
+		text, err := json.Marshal(list)
+		if err != nil {
+			return nil, err
+		}
+		return &http.Response{
+			StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+			Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(text)), ContentLength: int64(len(text)),
+		}, nil
+	})
+}
+
+// TestBoundsOfObjects: a kind with more objects than anybody looks at. Only the lists of them are played, as it takes minutes to make so many.
+func TestBoundsOfObjects(t *testing.T) {
+	w := newWorld(t)
+	w.grant(`{namespaces: [NS], clusterObjects: [{group: apiextensions.k8s.io, kind: CustomResourceDefinition}]}`)
+	group := w.name + ".example"
+	w.put("1.0.0", versions(group, "v1beta1", "v1"))
+	m := w.module()
+	w.install(m, w.plan(m))
+	w.eventuallyServed("boats." + group)
+	cfg := rest.CopyConfig(w.env.Config)
+	cfg.Wrap(w.seen.wrap)
+	cfg.Wrap(endless)
+	w.settle(cfg)
+	w.put("2.0.0", versions(group, "v1"))
+	p := w.plan(m)
+	if want := "in which versions more than the first 10000 boats." + group + " were written"; !slices.Equal(p.Unseen, []string{want}) {
+		t.Errorf("nobody saw %q, want %q", p.Unseen, want)
 	}
 }
