@@ -103,7 +103,8 @@ type RevisionReference struct {
 	// Digest of everything that is applied: the package with these values, in this namespace. It is what annotations and rejections name.
 	Digest Digest `json:"digest"`
 
-	// Revision is the name of the ModuleRevision. Empty as long as there is only a plan.
+	// Revision is the name of the ModuleRevision; of an attempt of the module agent, the name of its AgentUpgrade. Empty as long as there is
+	// only a plan.
 	//
 	// +optional
 	Revision string `json:"revision,omitempty"`

@@ -63,10 +63,10 @@ package rbac
 // One replica leads; the others wait for its lease. The lease lives in the agent's own namespace.
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=slipway-system,verbs=get;create;update;patch
 
-// The agent's own upgrade, in its own namespace: attempts are read, their status written, and the oldest deleted; the two StatefulSets that
-// are its slots are made and changed, and those alone; the probe's pod and the guard of an upgrade are made, read and removed. To make an
-// object can't be bound to a name. The slots' pods are read for what keeps them from running.
-// +kubebuilder:rbac:groups=slipway.dev,resources=agentupgrades,namespace=slipway-system,verbs=get;list;watch;update;patch;delete
+// The agent's own upgrade, in its own namespace: attempts are made for the module of the agent, read, their status written, and the oldest
+// deleted; the two StatefulSets that are its slots are made and changed, and those alone; the probe's pod and the guard of an upgrade are
+// made, read and removed. To make an object can't be bound to a name. The slots' pods are read for what keeps them from running.
+// +kubebuilder:rbac:groups=slipway.dev,resources=agentupgrades,namespace=slipway-system,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=slipway.dev,resources=agentupgrades/status,namespace=slipway-system,verbs=update
 // +kubebuilder:rbac:groups=slipway.dev,resources=agentupgrades/finalizers,namespace=slipway-system,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=statefulsets,namespace=slipway-system,verbs=create

@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/agent/upgrade"
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/apply/observe"
 	"github.com/slipway-dev/slipway/internal/build"
@@ -98,6 +99,7 @@ type Options struct {
 	OTLPEndpoint string
 
 	moduleMetrics *attempt.Metrics
+	driver        *upgrade.Driver // of self-upgrade; nil: this process has no part in it
 }
 
 // fieldManager is the one that Flux's kustomize-controller applies with: with the same name an object changes hands without one field
@@ -160,6 +162,7 @@ func run(ctx context.Context, cfg *rest.Config, opts Options) error {
 		return err
 	}
 	defer hide()
+	opts.driver = seat.driver
 	if err := setUp(ctx, mgr, cfg, tel, opts); err != nil {
 		return err
 	}

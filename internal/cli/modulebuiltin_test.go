@@ -12,7 +12,7 @@ import (
 // TestModulesOfSlipway: the commands say of a part of Slipway what they do, which is little.
 func TestModulesOfSlipway(t *testing.T) {
 	w := newModulesWorld(t)
-	m := w.module(w.name, func(s *v1alpha1.ModuleSpec) {
+	m := w.module(v1alpha1.BuiltinDelivery, func(s *v1alpha1.ModuleSpec) {
 		*s = v1alpha1.ModuleSpec{Source: v1alpha1.PackageSource{Builtin: &v1alpha1.BuiltinSource{Name: v1alpha1.BuiltinDelivery}}}
 	}, func(s *v1alpha1.ModuleStatus) {
 		at(s, v1alpha1.PhaseInstalled, "1.2.3 runs in the agent, in its version")

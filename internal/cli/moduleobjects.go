@@ -42,6 +42,9 @@ func newModuleObjects(c *cluster) *moduleObjects {
 
 // shownRevision is the revision whose objects tell most: the one that is being installed, else the one that is.
 func shownRevision(m *v1alpha1.Module) string {
+	if m.Spec.Source.Builtin != nil {
+		return "" // what is part of Slipway has no objects
+	}
 	if attempt := m.Status.Attempt; attempt != nil && attempt.Target.Revision != "" && m.Status.Phase != v1alpha1.PhaseRollingBack {
 		return attempt.Target.Revision
 	}

@@ -35,6 +35,8 @@ type BeginOptions struct {
 	ProbeTimeout, ProveFor time.Duration
 	// Retry tries an image again that failed before.
 	Retry bool
+	// Name of the attempt; there is no other one of that name. Default: one that is made up.
+	Name string
 }
 
 // Begin writes an attempt, from the agent that runs to another one. Who drives is the agent in the cluster.
@@ -54,6 +56,9 @@ func (d *Driver) Begin(ctx context.Context, o BeginOptions) (*v1alpha1.AgentUpgr
 	u := &v1alpha1.AgentUpgrade{
 		ObjectMeta: metav1.ObjectMeta{Namespace: d.opts.Namespace, GenerateName: "agent-" + short + "-", Finalizers: []string{Finalizer}},
 		Spec:       v1alpha1.AgentUpgradeSpec{Mode: o.Mode, From: from, To: to},
+	}
+	if o.Name != "" {
+		u.Name, u.GenerateName = o.Name, ""
 	}
 	if o.ProbeTimeout > 0 {
 		u.Spec.ProbeTimeout = &metav1.Duration{Duration: o.ProbeTimeout}

@@ -52,6 +52,12 @@ func Problem(ctx context.Context, c Clients, module *v1alpha1.Module, grant *v1a
 	return "", nil
 }
 
+// Guarded says why nobody asks who writes Modules, with what to do; empty: the API server does. The reader may be a cache.
+func Guarded(ctx context.Context, r client.Reader) (problem string, err error) {
+	_, problem, err = guarded(ctx, r)
+	return problem, err
+}
+
 // guarded says since when the policy is in the cluster as it has to be, or what is wrong with it.
 func guarded(ctx context.Context, r client.Reader) (since time.Time, wrong string, err error) {
 	policy, binding, err := Policy()

@@ -208,6 +208,36 @@ func TestNobodyUsesAGrantThatTheyMayNot(t *testing.T) {
 	}
 }
 
+// TestNobodyHasTheAgentReplacedWhoMayNot: the Module of the agent does what an AgentUpgrade does.
+func TestNobodyHasTheAgentReplacedWhoMayNot(t *testing.T) {
+	w := newWorld(t)
+	few := w.user("few")
+	of := func(name string) *v1alpha1.Module {
+		m := module(name, "")
+		m.Spec.Source = v1alpha1.PackageSource{Builtin: &v1alpha1.BuiltinSource{Name: name}}
+		return m
+	}
+	refused := func(what string, err error) {
+		t.Helper()
+		if !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) || err != nil && !strings.Contains(err.Error(), "verb create on AgentUpgrades") {
+			t.Errorf("%s: %v, want a refusal that says which right is missing", what, err)
+		}
+	}
+	refused("to create it", w.create(few, of(v1alpha1.BuiltinAgent)))
+	m := of(v1alpha1.BuiltinAgent)
+	if err := w.create(w.admin, m); err != nil {
+		t.Fatalf("who may do everything: %v", err)
+	}
+	m.Spec.Version = "0.1.0"
+	refused("to want another version", few.Update(t.Context(), m.DeepCopy()))
+	m.Spec.Version = ""
+	m.Annotations = map[string]string{v1alpha1.RetryAnnotation: "sha256:1"}
+	refused("to have what failed tried again", few.Update(t.Context(), m.DeepCopy()))
+	if err := w.create(few, of(v1alpha1.BuiltinDelivery)); err != nil {
+		t.Errorf("what only tells how delivery is: %v", err)
+	}
+}
+
 // TestProblem asks what the plan asks.
 func TestProblem(t *testing.T) {
 	w := newWorld(t)

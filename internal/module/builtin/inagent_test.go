@@ -79,7 +79,7 @@ func TestUnknownPart(t *testing.T) {
 	w.reconcile(builtin.New(parts), m)
 	m = w.read(m)
 	stalled := apimeta.FindStatusCondition(m.Status.Conditions, v1alpha1.StalledCondition)
-	if m.Status.Phase != v1alpha1.PhaseBlocked || stalled == nil || !strings.Contains(stalled.Message, "delivery, but canary, gateway") || m.Status.Current != nil {
+	if m.Status.Phase != v1alpha1.PhaseBlocked || stalled == nil || !strings.Contains(stalled.Message, "delivery, but agent, canary, gateway") || m.Status.Current != nil {
 		t.Errorf("%+v", m.Status)
 	}
 }

@@ -38,6 +38,12 @@ type Parts struct {
 	Version string
 	// Capabilities are the parts that run in the agent, by name.
 	Capabilities map[string]Capability
+	// Agent is the agent that may replace itself. Nil: this one has no part in self-upgrade.
+	Agent Agent
+	// Images says which version of the agent's image is wanted. Required where Agent is set.
+	Images Images
+	// Guarded says why nobody can tell whether who wrote a Module may have the agent replaced; empty: that was asked. Nil: nobody minds.
+	Guarded func(ctx context.Context) (problem string, err error)
 	// Events is told what happens. Nil: nobody is.
 	Events Events
 	// Changed is told of a module whose version or health is another one, for those that wait for it. Nil: nobody is.
@@ -46,12 +52,19 @@ type Parts struct {
 	Now func() time.Time
 }
 
-// Reconciler states how the parts of Slipway are.
+// Reconciler states how the parts of Slipway are, and has the agent upgraded.
 type Reconciler struct {
 	Parts
 
 	mu      sync.Mutex
-	written map[string]*v1alpha1.Module // as this process wrote them last, until the cache has caught up
+	entries map[string]*entry
+}
+
+// entry is what is remembered of one module. All of it may be lost.
+type entry struct {
+	written kube.Written[*v1alpha1.Module]
+	// tries is how often somebody didn't answer in a row.
+	tries int
 }
 
 // New returns a reconciler.
@@ -59,7 +72,7 @@ func New(parts Parts) *Reconciler {
 	if parts.Now == nil {
 		parts.Now = time.Now
 	}
-	return &Reconciler{Parts: parts, written: map[string]*v1alpha1.Module{}}
+	return &Reconciler{Parts: parts, entries: map[string]*entry{}}
 }
 
 // task is one look at one Module.
@@ -68,6 +81,7 @@ type task struct {
 	log    logr.Logger
 	m      *v1alpha1.Module // what the status is written to
 	before *v1alpha1.Module // as the API server has it
+	entry  *entry
 	now    metav1.Time
 }
 
@@ -76,15 +90,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	m := &v1alpha1.Module{}
 	if err := r.Modules.Get(ctx, client.ObjectKey{Name: req.Name}, m); err != nil {
 		if client.IgnoreNotFound(err) == nil {
-			r.note(req.Name, nil)
+			r.forget(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if m.Spec.Source.Builtin == nil || !m.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	m = r.newest(m)
-	t := &task{Reconciler: r, log: ctrl.LoggerFrom(ctx), m: m, before: m.DeepCopy(), now: metav1.NewTime(r.Now())}
+	e := r.entry(req.Name)
+	m = e.written.Newest(m, func(to, from *v1alpha1.Module) { to.Status = from.Status })
+	t := &task{Reconciler: r, log: ctrl.LoggerFrom(ctx), m: m, before: m.DeepCopy(), entry: e, now: metav1.NewTime(r.Now())}
 	next, err := t.run(ctx)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -94,6 +109,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 func (t *task) run(ctx context.Context) (next time.Duration, err error) {
 	name := t.m.Spec.Source.Builtin.Name
+	if name == v1alpha1.BuiltinAgent {
+		return t.agent(ctx)
+	}
 	if capability, ok := t.Capabilities[name]; ok {
 		return t.inAgent(ctx, capability)
 	}
@@ -102,29 +120,27 @@ func (t *task) run(ctx context.Context) (next time.Duration, err error) {
 
 // unknown is of a definition of Modules that is newer than this agent.
 func (t *task) unknown(ctx context.Context, name string) (time.Duration, error) {
+	parts := append(slices.Collect(maps.Keys(t.Capabilities)), v1alpha1.BuiltinAgent)
+	slices.Sort(parts)
 	message := fmt.Sprintf("this agent (%s) has no part that is called %s, but %s: correct spec.source.builtin.name, or upgrade the agent",
-		t.Version, name, strings.Join(slices.Sorted(maps.Keys(t.Capabilities)), ", "))
+		t.Version, name, strings.Join(parts, ", "))
 	t.m.Status.Current, t.m.Status.Target = nil, nil
 	return 0, t.settle(ctx, v1alpha1.PhaseBlocked, words{reason: string(v1alpha1.PhaseBlocked), message: message, stalled: true})
 }
 
-// newest is a Module as it was read, or as this process wrote it last if the cache hasn't caught up with that.
-func (r *Reconciler) newest(m *v1alpha1.Module) *v1alpha1.Module {
+func (r *Reconciler) entry(module string) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if w := r.written[m.Name]; w != nil && w.UID == m.UID && kube.Older(m.ResourceVersion, w.ResourceVersion) {
-		return w.DeepCopy()
+	e := r.entries[module]
+	if e == nil {
+		e = &entry{}
+		r.entries[module] = e
 	}
-	delete(r.written, m.Name)
-	return m.DeepCopy()
+	return e
 }
 
-func (r *Reconciler) note(module string, m *v1alpha1.Module) {
+func (r *Reconciler) forget(module string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m == nil {
-		delete(r.written, module)
-		return
-	}
-	r.written[module] = m.DeepCopy()
+	delete(r.entries, module)
 }

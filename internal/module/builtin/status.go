@@ -38,10 +38,11 @@ func (t *task) settle(ctx context.Context, phase v1alpha1.ModulePhase, w words) 
 	if apiequality.Semantic.DeepEqual(t.before.Status, *s) {
 		return nil
 	}
-	if _, err := kube.PatchStatus(ctx, t.Direct, t.before, t.m, fieldOwner); err != nil {
+	version, err := kube.PatchStatus(ctx, t.Direct, t.before, t.m, fieldOwner)
+	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
-	t.note(t.m.Name, t.m)
+	t.entry.written.Is(t.m, version)
 	t.tell(w)
 	t.before = t.m.DeepCopy()
 	return nil
@@ -72,7 +73,7 @@ func (t *task) tell(w words) {
 	}
 	t.log.Info(is.Message, "reason", is.Reason, "version", details["version"], "digest", details["digest"])
 	if t.Events != nil {
-		t.Events.Event(t.m, details, w.stalled || !w.ready && !w.reconciling, is.Reason, is.Message)
+		t.Events.Event(t.m, details, w.stalled || t.m.Status.Phase == v1alpha1.PhaseRollingBack, is.Reason, is.Message)
 	}
 	if t.Changed != nil && (was == nil || was.Status != is.Status || !apiequality.Semantic.DeepEqual(t.before.Status.Current, t.m.Status.Current)) {
 		t.Changed()

@@ -1,10 +1,10 @@
 package builtin_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -109,12 +109,13 @@ func (w *world) tellings() []string {
 func (w *world) module(name string) *v1alpha1.Module {
 	w.Helper()
 	m := &v1alpha1.Module{
-		ObjectMeta: metav1.ObjectMeta{Name: strings.Trim(w.env.Namespace[max(0, len(w.env.Namespace)-50):], "-")},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       v1alpha1.ModuleSpec{Source: v1alpha1.PackageSource{Builtin: &v1alpha1.BuiltinSource{Name: name}}},
 	}
 	if err := w.client.Create(w.Context(), m); err != nil {
 		w.Fatal(err)
 	}
+	w.Cleanup(func() { _ = w.client.Delete(context.WithoutCancel(w.Context()), m) })
 	return m
 }
 
