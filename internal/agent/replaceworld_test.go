@@ -142,7 +142,9 @@ func (h *harbour) push(version string, made time.Time) v1alpha1.Digest {
 	return v1alpha1.Digest(h.images[version].String())
 }
 
-func (h *harbour) image(version string) string { return h.repository + "@" + h.images[version].String() }
+func (h *harbour) image(version string) string {
+	return h.repository + "@" + h.images[version].String()
+}
 
 // slot makes the StatefulSet of a slot.
 func (h *harbour) slot(slot v1alpha1.AgentSlot, version string) {
