@@ -24,8 +24,9 @@ const (
 	mostIrrelevant  = 5.0   // CPU-seconds of engine and API server
 	mostP50, mostP9 = 1.0, 3.0
 	mostDriftP99    = 1.0
-	mostLoss        = 1.1 // times what the same number takes when all become healthy
-	mostIdle        = 1.0 // requests a second
+	mostLoss        = 1.1  // times what the same number takes when all become healthy
+	mostIdle        = 1.0  // requests a second
+	mostPlanning    = 10.0 // seconds, for a hundred modules
 )
 
 func bars() []bar {
@@ -93,6 +94,21 @@ func bars() []bar {
 			}
 			rate := float64(one.total()) / one.Seconds
 			return fmt.Sprintf("%.2f requests/s in %.0f s", rate, one.Seconds), rate < mostIdle
+		}},
+		{"100 modules in one agent, nothing happens", "< 1 request/s, < 150 MiB", func(r *report) (string, bool) {
+			one := r.find("modules idle", 100)
+			if one == nil {
+				return "", false
+			}
+			rate := float64(one.total()) / one.Seconds
+			return fmt.Sprintf("%.2f requests/s in %.0f s, %.0f MiB", rate, one.Seconds, one.PeakMiB), rate < mostIdle && one.PeakMiB < mostMiB
+		}},
+		{"a new catalogue for 100 modules, until all plans are made", "< 10 s", func(r *report) (string, bool) {
+			one := r.find("new catalogue planned", 100)
+			if one == nil {
+				return "", false
+			}
+			return fmt.Sprintf("%.1f s", one.Seconds), one.Seconds < mostPlanning
 		}},
 	}
 }

@@ -26,6 +26,7 @@ type options struct {
 	git                       bool
 	short                     int
 	monorepo                  monorepoOptions
+	modules                   moduleOptions
 	start, failing            int
 	binary, out               string
 	profiler                  profiler
@@ -33,7 +34,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.scenarios, "scenarios", "create,failing,start,monorepo", "what to measure")
+	flag.StringVar(&o.scenarios, "scenarios", "create,failing,start,monorepo,modules", "what to measure")
 	flag.StringVar(&o.engines, "engines", "floor,flux,slipway", "what to measure it on; in this order, alternating")
 	flag.StringVar(&o.sizes, "n", "100,300,500,1000", "applications that are created while the engine runs")
 	flag.IntVar(&o.start, "start", 1000, "applications that are there when the engine starts")
@@ -42,6 +43,8 @@ func main() {
 	flag.IntVar(&o.monorepo.commits, "commits", 20, "commits that touch one application each")
 	flag.IntVar(&o.monorepo.drifts, "drifts", 100, "objects that are changed by hand")
 	flag.DurationVar(&o.monorepo.idle, "idle", 10*time.Minute, "how long nothing is done; 0 leaves that out")
+	flag.IntVar(&o.modules.n, "modules", 100, "modules in one agent")
+	flag.DurationVar(&o.modules.idle, "modules-idle", 5*time.Minute, "how long nothing is done; 0 leaves that out")
 	flag.BoolVar(&o.git, "git", false, "take applications from Git instead of from a registry")
 	flag.IntVar(&o.short, "short", 3, "how often floor and Slipway are measured where that takes less than a minute: creation of at most 300, failures, a start; a bar looks at the median")
 	flag.StringVar(&o.binary, "slipway", filepath.Join("bin", "slipway"), "Slipway's executable")
@@ -184,8 +187,12 @@ func (o options) jobs() ([]job, error) {
 					add("failing", name, func(ctx context.Context, a *arena, e engine) ([]result, error) { return failing(ctx, a, e, o.failing) })
 				}
 			}
+		case "modules": // Flux has nothing of the kind
+			if slices.Contains(names, "slipway") {
+				add("modules", "slipway", func(ctx context.Context, a *arena, e engine) ([]result, error) { return modules(ctx, a, e, o.modules) })
+			}
 		default:
-			return nil, fmt.Errorf("no scenario %q: create, start, monorepo or failing", scenario)
+			return nil, fmt.Errorf("no scenario %q: create, start, monorepo, failing or modules", scenario)
 		}
 	}
 	return jobs, nil
