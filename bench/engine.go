@@ -88,7 +88,7 @@ func slipway(binary string) engine {
 			args: []string{
 				"agent", "--kubeconfig", a.plane.Kubeconfig(), "--data-dir", a.folder("slipway"), "--allow-agent-identity", "--log-level=error",
 				"--concurrent=" + concurrency, "--health-address=" + health, "--artifact-address=" + artifacts, "--storage-adv-address=http://" + artifacts,
-				"--pprof-address=" + a.profiles,
+				"--pprof-address=" + a.profiles, "--insecure-registries=" + a.registry,
 			},
 		}}, nil
 	}}

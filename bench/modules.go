@@ -12,6 +12,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -189,7 +191,7 @@ func (a *arena) createModules(ctx context.Context, n int) error {
 func (a *arena) awaitModules(ctx context.Context, n int, wanted func(*v1alpha1.Module) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	state := map[string]v1alpha1.ModulePhase{}
+	state := map[string]string{}
 	done := map[string]bool{}
 	for ctx.Err() == nil {
 		events, err := a.client.Watch(ctx, &v1alpha1.ModuleList{})
@@ -201,7 +203,10 @@ func (a *arena) awaitModules(ctx context.Context, n int, wanted func(*v1alpha1.M
 			if !ok {
 				continue
 			}
-			state[m.Name] = m.Status.Phase
+			state[m.Name] = string(m.Status.Phase)
+			if ready := apimeta.FindStatusCondition(m.Status.Conditions, meta.ReadyCondition); ready != nil {
+				state[m.Name] += ": " + ready.Message
+			}
 			if m.Status.Phase == v1alpha1.PhaseBlocked {
 				events.Stop()
 				return errors.New(m.Name + " is refused: " + problems(m))
