@@ -26,7 +26,9 @@ func TestWhatComesWhileTheStatusIsWritten(t *testing.T) {
 			return obj.Status.LastHandledReconcileAt == obj.Annotations["reconcile.fluxcd.io/requestedAt"]
 		}},
 		"Spec": {"the spec changes", func(w *world, obj *kustomizev1.Kustomization) {
-			update(w, obj, func(obj *kustomizev1.Kustomization) { obj.Spec.Timeout = &metav1.Duration{Duration: time.Duration(time.Now().UnixNano())} })
+			update(w, obj, func(obj *kustomizev1.Kustomization) {
+				obj.Spec.Timeout = &metav1.Duration{Duration: time.Duration(time.Now().UnixNano())}
+			})
 		}, func(obj *kustomizev1.Kustomization) bool { return obj.Status.ObservedGeneration == obj.Generation }},
 		"Deletion": {"it is deleted", func(w *world, obj *kustomizev1.Kustomization) {
 			if err := w.client.Delete(w.Context(), obj); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,21 @@ const (
 type served struct {
 	meta.RESTMapper
 	failed map[string]error
+	// found are mappings by kind and version. Kubernetes' mapper asks each group for each, and makes an error for each that hasn't it.
+	found sync.Map
+}
+
+// RESTMapping is that of Kubernetes' mapper, found once.
+func (s *served) RESTMapping(gk schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+	key := gk.WithVersion(strings.Join(versions, ","))
+	if known, ok := s.found.Load(key); ok {
+		return known.(*meta.RESTMapping), nil
+	}
+	mapping, err := s.RESTMapper.RESTMapping(gk, versions...)
+	if err == nil {
+		s.found.Store(key, mapping)
+	}
+	return mapping, err
 }
 
 // mapper maps kinds to resources from memory, and asks the cluster when a kind is missing there. Those who can be answered from memory don't

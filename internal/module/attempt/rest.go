@@ -3,6 +3,7 @@ package attempt
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -73,7 +74,7 @@ func (t *task) settle(ctx context.Context) error {
 	}
 	rest := string(t.phase())
 	if since := t.m.Status.PhaseSince; since != nil {
-		rest += since.String()
+		rest += strconv.FormatInt(since.Unix(), 10) // read back, it has no more than that
 	}
 	if t.entry.settledFor == rest {
 		return nil

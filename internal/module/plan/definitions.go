@@ -38,17 +38,33 @@ func learn(ctx context.Context, d *draft) error {
 	if !slices.ContainsFunc(all, isDefinition) {
 		return nil
 	}
-	var list apiextensionsv1.CustomResourceDefinitionList
-	err := d.Client.List(ctx, &list)
+	var err error
+	if d.called, err = d.survey.called(ctx); err == nil {
+		err = d.readDefinitions(ctx, all)
+	}
 	if apierrors.IsForbidden(err) {
-		d.problem(CheckDefinitions, "", "the cluster's definitions of kinds can't be read, so that nobody knows what the package's do: allow list on customresourcedefinitions")
+		d.problem(CheckDefinitions, "", "the cluster's definitions of kinds can't be read, so that nobody knows what the package's do: allow get and list on customresourcedefinitions")
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("list definitions of kinds: %w", err)
+		return fmt.Errorf("read definitions of kinds: %w", err)
 	}
-	for i := range list.Items {
-		d.live[list.Items[i].Name] = &list.Items[i]
+	return nil
+}
+
+// readDefinitions reads those definitions of the cluster that are among objects.
+func (d *draft) readDefinitions(ctx context.Context, objects []*unstructured.Unstructured) error {
+	for _, o := range objects {
+		if !isDefinition(o) || d.live[o.GetName()] != nil {
+			continue
+		}
+		live, err := d.survey.definition(ctx, o.GetName())
+		if err != nil {
+			return err
+		}
+		if live != nil {
+			d.live[live.Name] = live
+		}
 	}
 	return nil
 }
@@ -74,12 +90,8 @@ func definitions(ctx context.Context, d *draft) error {
 		}
 	}
 	slices.Sort(names)
-	var others []*apiextensionsv1.CustomResourceDefinition
-	for _, name := range slices.Sorted(maps.Keys(d.live)) {
-		others = append(others, d.live[name])
-	}
 	for _, name := range slices.Compact(names) {
-		if err := d.compare(ctx, name, next[name], others); err != nil {
+		if err := d.compare(ctx, name, next[name]); err != nil {
 			return err
 		}
 	}
@@ -91,7 +103,7 @@ func isDefinition(o *unstructured.Unstructured) bool {
 }
 
 // compare judges one definition.
-func (d *draft) compare(ctx context.Context, name string, next *apiextensionsv1.CustomResourceDefinition, others []*apiextensionsv1.CustomResourceDefinition) error {
+func (d *draft) compare(ctx context.Context, name string, next *apiextensionsv1.CustomResourceDefinition) error {
 	object, live := crdKind+"/"+name, d.live[name]
 	if live == nil && next == nil {
 		return nil
@@ -101,7 +113,7 @@ func (d *draft) compare(ctx context.Context, name string, next *apiextensionsv1.
 		return err
 	}
 	declared, _ := d.declared()
-	report, err := crd.Compare(crd.Change{Live: live, Next: next, Used: used, Others: others, ConvertsBack: declared})
+	report, err := crd.Compare(crd.Change{Live: live, Next: next, Used: used, Others: d.called, ConvertsBack: declared})
 	if err != nil {
 		d.problem(CheckDefinitions, object, "%s", err)
 		return nil

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -86,23 +87,12 @@ func (d *draft) troubled(check, object string) bool {
 
 // readRoles reads the roles of the cluster, and leaves out what the module itself has brought. False: whoever plans may not read them.
 func (d *draft) readRoles(ctx context.Context) (bool, error) {
-	var (
-		clusterRoles        rbacv1.ClusterRoleList
-		roles               rbacv1.RoleList
-		clusterRoleBindings rbacv1.ClusterRoleBindingList
-		roleBindings        rbacv1.RoleBindingList
-	)
-	for name, list := range map[string]client.ObjectList{
-		"clusterroles": &clusterRoles, "roles": &roles, "clusterrolebindings": &clusterRoleBindings, "rolebindings": &roleBindings,
-	} {
-		err := d.Client.List(ctx, list)
-		if apierrors.IsForbidden(err) {
-			d.problem(CheckPermissions, "", "the cluster's %s can't be read, so that nobody knows which rights the package's pods would have: allow list on them", name)
-			return false, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("list %s: %w", name, err)
-		}
+	clusterRoles, mayA, err1 := readable(ctx, d, "clusterroles", &rbacv1.ClusterRoleList{})
+	roles, mayB, err2 := readable(ctx, d, "roles", &rbacv1.RoleList{})
+	clusterRoleBindings, mayC, err3 := readable(ctx, d, "clusterrolebindings", &rbacv1.ClusterRoleBindingList{})
+	roleBindings, mayD, err4 := readable(ctx, d, "rolebindings", &rbacv1.RoleBindingList{})
+	if err := errors.Join(err1, err2, err3, err4); err != nil || !(mayA && mayB && mayC && mayD) {
+		return false, err
 	}
 	d.roles = permit.Live{
 		ClusterRoles:        others(d, "ClusterRole", clusterRoles.Items),
@@ -113,12 +103,25 @@ func (d *draft) readRoles(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// readable reads a list, and says so where whoever plans may not.
+func readable[L client.ObjectList](ctx context.Context, d *draft, name string, list L) (L, bool, error) {
+	list, err := listOf(ctx, d.survey, list)
+	if apierrors.IsForbidden(err) {
+		d.problem(CheckPermissions, "", "the cluster's %s can't be read, so that nobody knows which rights the package's pods would have: allow list on them", name)
+		return list, false, nil
+	}
+	if err != nil {
+		return list, false, fmt.Errorf("list %s: %w", name, err)
+	}
+	return list, true, nil
+}
+
 // others leaves out objects that the module has brought, and says nothing of labels: whoever may write them may write the role.
 func others[T any, P interface {
 	*T
 	client.Object
 }](d *draft, kind string, items []T) []T {
-	return slices.DeleteFunc(items, func(item T) bool {
+	return slices.DeleteFunc(slices.Clone(items), func(item T) bool {
 		o := P(&item)
 		return d.known[kube.Ref{Group: rbacv1.GroupName, Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}]
 	})

@@ -67,6 +67,7 @@ type Planner struct {
 	Settings
 
 	engine *apply.Engine
+	survey *survey
 	mu     sync.Mutex
 	served *served
 }
@@ -80,7 +81,7 @@ func New(s Settings) *Planner {
 		s.Now = time.Now
 	}
 	s.Concurrency = cmp.Or(max(s.Concurrency, 0), 8)
-	return &Planner{Settings: s, engine: apply.New(s.Clients, nil, apply.Settings{Concurrency: s.Concurrency})}
+	return &Planner{Settings: s, survey: newSurvey(s.Client), engine: apply.New(s.Clients, nil, apply.Settings{Concurrency: s.Concurrency})}
 }
 
 // Plan finds out what an attempt to bring the module to what its spec wants would do. It writes nothing. What stands in the way is in Problems, all
@@ -132,6 +133,8 @@ type draft struct {
 	next, gone []apply.PlannedChange
 	// live are the definitions of kinds in the cluster, by name.
 	live map[string]*apiextensionsv1.CustomResourceDefinition
+	// called are all definitions of the cluster, without their versions.
+	called []*apiextensionsv1.CustomResourceDefinition
 	// theirs are objects in the cluster that belong to somebody else.
 	theirs map[kube.Ref]owner
 	roles  permit.Live

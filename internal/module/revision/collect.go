@@ -13,6 +13,9 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 )
 
+// sweepEvery is how long content is left that nobody names, besides young: to find it is a list of all modules' content.
+const sweepEvery = 10 * time.Minute
+
 // young is how long content may be there without a name: what stores a plan names it a moment later.
 const young = time.Hour
 
@@ -51,15 +54,20 @@ func surplus(all []v1alpha1.ModuleRevision, keep int, named []string) []v1alpha1
 func (s *Store) sweep(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := s.now()
+	if now.Sub(s.swept) < sweepEvery {
+		return nil
+	}
 	secrets := &metav1.PartialObjectMetadataList{}
 	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
 	if err := s.client.List(ctx, secrets, client.InNamespace(s.namespace), client.HasLabels{LabelContent}); err != nil {
 		return fmt.Errorf("list content: %w", err)
 	}
 	old := slices.DeleteFunc(secrets.Items, func(o metav1.PartialObjectMetadata) bool {
-		return s.now().Sub(o.CreationTimestamp.Time) < young
+		return now.Sub(o.CreationTimestamp.Time) < young
 	})
 	if len(old) == 0 {
+		s.swept = now
 		return nil
 	}
 	names, err := s.namedContent(ctx)
@@ -74,6 +82,7 @@ func (s *Store) sweep(ctx context.Context) error {
 			return fmt.Errorf("delete content %s: %w", o.Name, err)
 		}
 	}
+	s.swept = now
 	return nil
 }
 

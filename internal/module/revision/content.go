@@ -46,7 +46,7 @@ var (
 
 // Put stores content in an immutable Secret that is named by it. The same content twice is stored once.
 func (s *Store) Put(ctx context.Context, content []byte) (v1alpha1.ContentReference, error) {
-	packed, err := compress(content)
+	packed, err := s.compress(content)
 	if err != nil {
 		return v1alpha1.ContentReference{}, err
 	}
@@ -91,12 +91,18 @@ func (s *Store) Get(ctx context.Context, ref v1alpha1.ContentReference) ([]byte,
 	return content, nil
 }
 
-func compress(content []byte) ([]byte, error) {
+// compress packs content. What that takes is large, and used again.
+func (s *Store) compress(content []byte) ([]byte, error) {
 	var out bytes.Buffer
-	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
-	if err != nil {
-		return nil, fmt.Errorf("compress: %w", err)
+	w, ok := s.packers.Get().(*gzip.Writer)
+	if !ok {
+		var err error
+		if w, err = gzip.NewWriterLevel(&out, gzip.BestCompression); err != nil {
+			return nil, fmt.Errorf("compress: %w", err)
+		}
 	}
+	defer s.packers.Put(w)
+	w.Reset(&out)
 	if _, err := w.Write(content); err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
@@ -131,7 +137,7 @@ func (s *Store) putObjects(ctx context.Context, objects []*unstructured.Unstruct
 	if err != nil {
 		return nil, fmt.Errorf("write objects as JSON: %w", err)
 	}
-	packed, err := compress(content)
+	packed, err := s.compress(content)
 	if err != nil {
 		return nil, err
 	}

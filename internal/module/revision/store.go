@@ -40,6 +40,9 @@ type Store struct {
 
 	// mu keeps Collect from deleting content that Save has found there, and is about to name.
 	mu sync.RWMutex
+	// packers are *gzip.Writer.
+	packers sync.Pool
+	swept   time.Time // guarded by mu
 }
 
 // NewStore returns a store whose Secrets are in a namespace: the agent's.

@@ -1,0 +1,118 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// TestSurveyShares: who comes while a list is being read waits for the next reading, and all of those share it.
+func TestSurveyShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSurvey(nil)
+		var readings []chan client.ObjectList
+		read := func(context.Context) (client.ObjectList, error) {
+			answer := make(chan client.ObjectList)
+			readings = append(readings, answer)
+			return <-answer, nil
+		}
+		var parts sync.WaitGroup
+		ask := func(got *client.ObjectList) {
+			parts.Go(func() {
+				var err error
+				if *got, err = s.list(t.Context(), "nodes", read); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		var first, second, third client.ObjectList
+		ask(&first)
+		ask(&second)
+		ask(&third)
+		if len(readings) != 1 {
+			t.Fatalf("%d readings at once", len(readings))
+		}
+		old, fresh := &corev1.NodeList{}, &corev1.NodeList{}
+		readings[0] <- old
+		synctest.Wait()
+		if len(readings) != 2 || first != client.ObjectList(old) || second != nil || third != nil {
+			t.Fatalf("whoever came later waits for what is read since: %d readings, %v, %v, %v", len(readings), first, second, third)
+		}
+		readings[1] <- fresh
+		parts.Wait()
+		if len(readings) != 2 || second != client.ObjectList(fresh) || third != client.ObjectList(fresh) {
+			t.Errorf("the two who waited share one reading: %d readings", len(readings))
+		}
+	})
+}
+
+// TestSurveyLeaves: who gives up doesn't break off what others wait for, and an error is for those who waited for it.
+func TestSurveyLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSurvey(nil)
+		answer, broken := make(chan error), errors.New("away")
+		read := func(ctx context.Context) (client.ObjectList, error) {
+			select {
+			case err := <-answer:
+				return nil, err
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		var parts sync.WaitGroup
+		parts.Go(func() {
+			if _, err := s.list(ctx, "nodes", read); !errors.Is(err, context.Canceled) {
+				t.Errorf("who gives up gets %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		parts.Wait()
+		parts.Go(func() {
+			if _, err := s.list(t.Context(), "nodes", read); !errors.Is(err, broken) {
+				t.Errorf("want the error of the second reading, got %v", err)
+			}
+		})
+		synctest.Wait()
+		answer <- nil
+		answer <- broken
+		parts.Wait()
+	})
+}
+
+// TestSurveyKnows: a definition that hasn't changed isn't read again.
+func TestSurveyKnows(t *testing.T) {
+	s := newSurvey(nil)
+	definition := func(name, version string) *apiextensionsv1.CustomResourceDefinition {
+		d := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: version}}
+		d.Spec.Names.Kind, d.Spec.Versions = "Boat", []apiextensionsv1.CustomResourceDefinitionVersion{{Name: "v1"}}
+		return d
+	}
+	heads := func(versions ...string) (out []metav1.PartialObjectMetadata) {
+		for i, v := range versions {
+			out = append(out, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: string(rune('a' + i)), ResourceVersion: v}})
+		}
+		return out
+	}
+	s.learn(definition("a", "1"))
+	s.learn(definition("b", "1"))
+	known, changed := s.known(heads("1", "2", "1"))
+	if len(known) != 1 || known[0].Name != "a" || known[0].Spec.Names.Kind != "Boat" || len(known[0].Spec.Versions) != 0 {
+		t.Errorf("want a's names, and no more of it: %v", known)
+	}
+	if len(changed) != 2 || changed[0] != "b" || changed[1] != "c" {
+		t.Errorf("want b, which is another, and c, which is new: %v", changed)
+	}
+	if s.known(nil); len(s.names) != 0 {
+		t.Errorf("what is gone is kept: %v", s.names)
+	}
+}
