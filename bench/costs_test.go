@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,6 +22,8 @@ type budget struct {
 	PerApp float64 `json:"perApp"`
 	Fixed  int     `json:"fixed"`
 	Events float64 `json:"eventsPerApp"`
+	// MiB is the most that the agent may have resident until the end of the scenario. 0: any.
+	MiB float64 `json:"mostMiB"`
 }
 
 // TestCosts runs small versions of the scenarios and counts what Slipway asks of the API server. Counts don't depend on the machine, so
@@ -46,6 +49,9 @@ func TestCosts(t *testing.T) {
 	e := slipway(buildSlipway(t))
 	const n = 10
 	for name, scenario := range map[string]func(context.Context, *arena) ([]result, error){
+		"modules": func(ctx context.Context, a *arena) ([]result, error) {
+			return modules(ctx, a, e, moduleOptions{n: 100, idle: 10 * time.Second})
+		},
 		"create": func(ctx context.Context, a *arena) ([]result, error) { return create(ctx, a, e, n) },
 		"start":  func(ctx context.Context, a *arena) ([]result, error) { return there(ctx, a, e, n) },
 		"monorepo": func(ctx context.Context, a *arena) ([]result, error) {
@@ -65,15 +71,18 @@ func TestCosts(t *testing.T) {
 				}
 				events := r.Requests["event"]
 				requests := r.total() - events
-				t.Logf("%s: %d requests, %d events (%s)", r.Scenario, requests, events, r.verbs())
-				if limit.PerApp > 0 && requests < n {
-					t.Errorf("%s: only %d requests were counted for %d applications: is the agent's user agent another one?", r.Scenario, requests, n)
+				t.Logf("%s: %d requests, %d events (%s), %.0f MiB", r.Scenario, requests, events, r.verbs(), r.PeakMiB)
+				if limit.PerApp > 0 && requests < r.N {
+					t.Errorf("%s: only %d requests were counted for %d applications: is the agent's user agent another one?", r.Scenario, requests, r.N)
 				}
-				if most := int(limit.PerApp*n) + limit.Fixed; requests > most {
-					t.Errorf("%s: %d requests for %d applications, more than %d: %s", r.Scenario, requests, n, most, r.verbs())
+				if most := int(limit.PerApp*float64(r.N)) + limit.Fixed; requests > most {
+					t.Errorf("%s: %d requests for %d applications, more than %d: %s", r.Scenario, requests, r.N, most, r.verbs())
 				}
-				if most := int(limit.Events * n); events > most {
-					t.Errorf("%s: %d events for %d applications, more than %d", r.Scenario, events, n, most)
+				if most := int(limit.Events * float64(r.N)); events > most {
+					t.Errorf("%s: %d events for %d applications, more than %d", r.Scenario, events, r.N, most)
+				}
+				if limit.MiB > 0 && r.PeakMiB > limit.MiB {
+					t.Errorf("%s: %.0f MiB, more than %.0f", r.Scenario, r.PeakMiB, limit.MiB)
 				}
 			}
 		})
@@ -83,7 +92,7 @@ func TestCosts(t *testing.T) {
 func buildSlipway(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "slipway")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/slipway")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binary, "./cmd/slipway")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatal(fmt.Errorf("build slipway: %w\n%s", err, out))

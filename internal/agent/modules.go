@@ -78,7 +78,7 @@ func (m *modules) begin(context.Context) error {
 		Modules: all, Direct: direct, Clients: m.clients, Engine: apply.New(m.clients, m.pool, apply.Settings{Group: attempt.Group}), Pool: m.pool,
 		Store: store, Planner: planner, Permits: &permits{cached: all, direct: direct}, Events: m.events, Assess: m.registry.Assess,
 		Metrics: m.opts.moduleMetrics, Secret: m.shelf.Secret, Namespace: namespace,
-	}, attempt.Settings{Concurrent: m.opts.Kustomizations.Concurrent})
+	}, attempt.Settings{})
 	if err := reconciler.SetUp(mgr, all); err != nil {
 		return err
 	}
