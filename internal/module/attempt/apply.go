@@ -25,7 +25,7 @@ func (t *task) options() apply.Options {
 func (t *task) put(ctx context.Context, objects []*unstructured.Unstructured) (changes []apply.Change, done bool, err error) {
 	changes, done, err = t.tryPut(ctx, objects)
 	if err == nil && !done && t.failure == nil {
-		t.again(soon)
+		t.again(t.settings.Retry)
 	}
 	return changes, done, err
 }

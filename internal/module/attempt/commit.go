@@ -41,7 +41,7 @@ func (t *task) prune(ctx context.Context, refs []kube.Ref, s *sets) (bool, error
 		if lasting(err) {
 			t.failure = t.failed(reasonRefused, err.Error())
 		}
-		t.again(soon)
+		t.again(t.settings.Retry)
 		return false, nil
 	}
 	all := s.all()

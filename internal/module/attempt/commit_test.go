@@ -40,7 +40,7 @@ func TestCommitThatFails(t *testing.T) {
 	a.reach(lifecycle.Frozen)
 	a.stop()
 
-	a = w.start(0)
+	a = w.start()
 	a.reach(lifecycle.Frozen)
 	w.annotate(v1alpha1.RetryAnnotation, digest)
 	w.isInstalled(a.reach(lifecycle.Installed), "2.0.0")
@@ -62,7 +62,7 @@ func TestCommitKeepsWhatWasThere(t *testing.T) {
 			if before {
 				w.namespace()
 			}
-			a := w.start(0)
+			a := w.start()
 			w.want("1.0.0")
 			a.reach(lifecycle.Installed)
 			w.want("2.0.0")

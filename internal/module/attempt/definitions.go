@@ -136,7 +136,7 @@ func (t *task) storeAnew(ctx context.Context, m migration) (bool, error) {
 	stores, err := t.storesIn(ctx, gvr, spec.Names.Kind)
 	if err != nil || !stores {
 		t.waits = "the API server to store " + gvr.GroupResource().String() + " in version " + to
-		t.again(soon / 4)
+		t.again(t.settings.Retry / 4)
 		return false, err
 	}
 	cl, err := t.Clients.For(kube.Identity{})

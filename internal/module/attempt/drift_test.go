@@ -49,7 +49,7 @@ func TestDriftIsCorrected(t *testing.T) {
 	a.stop()
 
 	w.spoil()
-	a = w.start(0)
+	a = w.start()
 	a.reachWhere("the settings are put back by the next agent", func(*v1alpha1.Module) bool { return w.setting() == first.Image })
 	w.is(first)
 }
@@ -105,7 +105,7 @@ func TestFailureToPutBackIsCalm(t *testing.T) {
 			w, a := running(t, first)
 			if restarted {
 				a.stop()
-				a = w.start(0)
+				a = w.start()
 			}
 			var asked atomic.Int32
 			a.wire.answering(http.StatusServiceUnavailable, func(req *http.Request) bool {
@@ -141,7 +141,7 @@ func TestPausedIsComparedOnce(t *testing.T) {
 	a.stop()
 	w.want("1.0.0", func(m *v1alpha1.Module) { m.Spec.Paused = true })
 	w.spoil()
-	a = w.start(0)
+	a = w.start()
 	differs := func(m *v1alpha1.Module) bool {
 		return strings.Contains(condition(m, v1alpha1.ReadyCondition).Message, "settings differs from what was installed")
 	}

@@ -53,7 +53,7 @@ func TestFrozenTouchesNothing(t *testing.T) {
 		t.Error("between two revisions, both are there")
 	}
 	a.stop()
-	a = w.start(0)
+	a = w.start()
 	a.reach(lifecycle.Frozen)
 	if w.setting() != "spoilt" {
 		t.Error("the next agent touched a frozen module")
@@ -125,7 +125,7 @@ func TestRejectedIsNotRetried(t *testing.T) {
 	w.want("2.0.0")
 	m := a.reach(lifecycle.RolledBack)
 	a.stop()
-	a = w.start(0)
+	a = w.start()
 	a.Nudge(w.name)
 	for range 5 {
 		a.reach(lifecycle.RolledBack)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -134,6 +133,3 @@ func (s *sets) judged(objects []*unstructured.Unstructured) []*unstructured.Unst
 	}
 	return out
 }
-
-// soon is the pause before something is tried again that was stopped by chance.
-const soon = time.Second

@@ -122,7 +122,7 @@ func TestSourceAway(t *testing.T) {
 	w := newWorld(t)
 	w.offer("1.0.0", first)
 	w.pack.set(func(p *packages) { p.away = errors.New("the registry is closed") })
-	a := w.start(0)
+	a := w.start()
 	w.want("1.0.0")
 	m := a.reachWhere("it says who doesn't answer", func(m *v1alpha1.Module) bool {
 		return strings.Contains(condition(m, v1alpha1.ReadyCondition).Message, "the registry is closed")
@@ -141,7 +141,7 @@ func TestSourceAway(t *testing.T) {
 func TestBlocked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := w.start(0)
+	a := w.start()
 	w.want("9.9.9")
 	m := a.reach(lifecycle.Blocked)
 	if c := condition(m, v1alpha1.StalledCondition); !strings.Contains(c.Message, "there is no version 9.9.9") {
@@ -161,7 +161,7 @@ func TestPermit(t *testing.T) {
 	w := newWorld(t)
 	w.offer("1.0.0", first)
 	allow := false
-	a := w.start(0, func(p *Parts, _ *Settings) {
+	a := w.start(func(p *Parts, _ *Settings) {
 		p.Permits = permits(func() Permit {
 			return Permit{MayStart: allow, WaitsFor: []string{"a good day"}, Person: true}
 		})
@@ -208,7 +208,7 @@ func TestRevisionThatCannotBeStored(t *testing.T) {
 	w := newWorld(t)
 	w.offer("1.0.0", first)
 	w.plans(func(p *plan.Plan) { p.Gate.Deadline = &metav1.Duration{Duration: time.Second} }) // less than the API allows
-	a := w.start(0)
+	a := w.start()
 	w.want("1.0.0")
 	for range 2 {
 		m := a.reach(lifecycle.Blocked)
@@ -216,7 +216,7 @@ func TestRevisionThatCannotBeStored(t *testing.T) {
 			t.Errorf("%s; rejected %v", describe(m), m.Status.Rejected)
 		}
 		a.stop()
-		a = w.start(0)
+		a = w.start()
 	}
 	w.empty(false)
 }
@@ -230,7 +230,7 @@ func TestInputsAreWatched(t *testing.T) {
 	if err := w.client.Create(t.Context(), values); err != nil {
 		t.Fatal(err)
 	}
-	a := w.start(0)
+	a := w.start()
 	w.want("1.0.0", func(m *v1alpha1.Module) {
 		m.Spec.ValuesFrom = []v1alpha1.ValuesReference{{Kind: "ConfigMap", Name: "values"}}
 	})

@@ -85,6 +85,8 @@ type Settings struct {
 	Concurrent int
 	// Grace is how long an object may be Degraded before the attempt fails: much of what begins looks so at first. Default: 10s.
 	Grace time.Duration
+	// Retry is the pause before something is tried again that was stopped by chance. Default: 1s.
+	Retry time.Duration
 	// CheckEvery is the pause between two looks at the checks of the gate, and at what can't be watched. Default: 5s.
 	CheckEvery time.Duration
 	// HangAfter is how long a deletion may take before what hangs is named. Default: 30s.
@@ -100,6 +102,7 @@ type Settings struct {
 func (s Settings) withDefaults() Settings {
 	s.Concurrent = cmp.Or(s.Concurrent, 8)
 	s.Grace = cmp.Or(s.Grace, 10*time.Second)
+	s.Retry = cmp.Or(s.Retry, time.Second)
 	s.CheckEvery = cmp.Or(s.CheckEvery, 5*time.Second)
 	s.HangAfter = cmp.Or(s.HangAfter, 30*time.Second)
 	s.Sweep = cmp.Or(s.Sweep, 6*time.Hour)

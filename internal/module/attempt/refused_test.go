@@ -43,7 +43,7 @@ func TestRevisionThatIsLost(t *testing.T) {
 	if err := w.client.DeleteAllOf(t.Context(), &corev1.Secret{}, client.InNamespace(w.env.Namespace), client.HasLabels{revision.LabelContent}); err != nil {
 		t.Fatal(err)
 	}
-	a = w.start(0)
+	a = w.start()
 	m := a.reach(lifecycle.Frozen)
 	if f := m.Status.Attempt.Failure; f == nil || f.Reason != reasonStorage || !strings.Contains(f.Message, "was deleted") {
 		t.Errorf("it failed for %+v", f)

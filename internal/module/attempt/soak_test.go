@@ -59,7 +59,7 @@ func TestSoak(t *testing.T) {
 	w := newWorld(t)
 	w.offer("1.0.0", first)
 	w.plans(func(p *plan.Plan) { p.Gate.Soak = &metav1.Duration{Duration: 3 * time.Second} })
-	a := w.start(0)
+	a := w.start()
 	w.want("1.0.0")
 	m := a.reachWhere("the soak begins", func(m *v1alpha1.Module) bool { return m.Status.Attempt != nil && m.Status.Attempt.SoakBegan != nil })
 	began := m.Status.Attempt.SoakBegan.Time
@@ -142,7 +142,7 @@ func TestChecks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.offer("1.0.0", first)
-	a := w.start(0)
+	a := w.start()
 	w.want("1.0.0")
 	m := a.reach(lifecycle.Installed)
 	task := &task{Reconciler: a.Reconciler, m: m}

@@ -49,7 +49,7 @@ func TestUninstallDeletesOnlyItsOwn(t *testing.T) {
 		w.launch("ark")
 		w.pack.set(func(p *packages) { p.versions["1.0.0"] = plain })
 		w.offer("2.0.0", bad)
-		a := w.start(0)
+		a := w.start()
 		w.want("1.0.0", deleteDefinitions)
 		a.reach(lifecycle.Installed)
 		w.want("2.0.0")
@@ -93,7 +93,7 @@ func TestUninstallWaitsForTheStore(t *testing.T) {
 	t.Parallel()
 	w, a := running(t, first, deleteDefinitions)
 	a.stop()
-	a = w.start(0)
+	a = w.start()
 	a.wire.refusing(func(req *http.Request) bool {
 		return req.Method == http.MethodGet && strings.Contains(req.URL.Path, "/secrets/")
 	})
@@ -184,7 +184,7 @@ func TestUninstallKeepsWhatIsOthers(t *testing.T) {
 			if before {
 				w.namespace()
 			}
-			a := w.start(0)
+			a := w.start()
 			w.want("1.0.0")
 			a.reach(lifecycle.Installed)
 			if !before {

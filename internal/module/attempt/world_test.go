@@ -3,6 +3,7 @@ package attempt
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,6 +44,8 @@ import (
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // they wait more than they work
 	labtest.Main(m)
 }
 
@@ -96,7 +99,7 @@ func running(t *testing.T, v boats, change ...func(*v1alpha1.Module)) (*world, *
 	t.Helper()
 	w := newWorld(t)
 	w.offer("1.0.0", v)
-	a := w.start(0)
+	a := w.start()
 	w.want("1.0.0", change...)
 	w.isInstalled(a.reach(lifecycle.Installed), "1.0.0")
 	return w, a
@@ -292,11 +295,11 @@ type agent struct {
 	cancel  context.CancelFunc
 }
 
-// start begins a life of the agent, which ends after a write if stopAfter isn't 0.
-func (w *world) start(stopAfter int, change ...func(*Parts, *Settings)) *agent {
+// start begins a life of the agent.
+func (w *world) start(change ...func(*Parts, *Settings)) *agent {
 	w.Helper()
 	ctx, cancel := context.WithCancel(ctrl.LoggerInto(w.Context(), logr.Discard()))
-	a := &agent{w: w, woken: make(chan string, 1), ctx: ctx, cancel: cancel, wire: &wire{stopAfter: stopAfter, die: cancel}}
+	a := &agent{w: w, woken: make(chan string, 1), ctx: ctx, cancel: cancel, wire: &wire{die: cancel}}
 	cfg := rest.CopyConfig(w.env.Config)
 	cfg.Wrap(a.wire.wrap)
 	clients, err := kube.NewClients(cfg)
@@ -316,7 +319,7 @@ func (w *world) start(stopAfter int, change ...func(*Parts, *Settings)) *agent {
 		Modules: c, Direct: c, Clients: clients, Engine: apply.New(clients, a.pool, apply.Settings{Group: Group}), Pool: a.pool,
 		Store: revision.NewStore(c, w.env.Namespace), Planner: w.pack, Events: w, Namespace: w.env.Namespace,
 	}
-	settings := Settings{Grace: time.Millisecond, CheckEvery: 200 * time.Millisecond, HangAfter: time.Second}
+	settings := Settings{Grace: time.Millisecond, Retry: 20 * time.Millisecond, CheckEvery: 200 * time.Millisecond, HangAfter: time.Second}
 	for _, f := range change {
 		f(&parts, &settings)
 	}
@@ -511,13 +514,12 @@ func (w *world) delete() {
 // wire is between an agent and the API server. It counts writes, and cuts the line after one of them: the API server has done it, but the
 // process never hears of it, nor of anything else.
 type wire struct {
-	stopAfter int
-	die       func()
+	die func()
 
 	mu     sync.Mutex
+	stop   int // the number of the write after which the line is cut; 0: none
 	refuse func(*http.Request) bool
 	status int // of what is refused
-	writes int
 	last   string
 	dead   bool
 	log    []string
@@ -531,9 +533,9 @@ func (x *wire) wrap(next http.RoundTripper) http.RoundTripper {
 		if x.refuses(req) {
 			return x.refusal(req), nil
 		}
-		number := x.count(req)
+		fatal := x.count(req)
 		resp, err := next.RoundTrip(req)
-		if number > 0 && number == x.stopAfter {
+		if fatal {
 			x.mu.Lock()
 			x.dead = true
 			x.mu.Unlock()
@@ -545,6 +547,13 @@ func (x *wire) wrap(next http.RoundTripper) http.RoundTripper {
 		}
 		return resp, err
 	})
+}
+
+// stopAt has the line cut after a write.
+func (x *wire) stopAt(number int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stop = number
 }
 
 // refusing has the API server refuse some requests; nil: none any more.
@@ -576,17 +585,16 @@ func (x *wire) refusal(req *http.Request) *http.Response {
 	}
 }
 
-// count returns the number of a write, 0 for what is none.
-func (x *wire) count(req *http.Request) int {
+// count counts a request that is a write, and tells whether it is the one after which the line is cut.
+func (x *wire) count(req *http.Request) bool {
 	if req.Method == http.MethodGet || req.Method == http.MethodHead || req.URL.Query().Get("dryRun") != "" {
-		return 0
+		return false
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.writes++
 	x.last = req.Method + " " + req.URL.Path
 	x.log = append(x.log, x.last)
-	return x.writes
+	return len(x.log) == x.stop
 }
 
 func (x *wire) stopped() bool {
