@@ -103,6 +103,9 @@ func (t *task) changed(ctx context.Context) (bool, error) {
 		// Without the plan's objects, which a restart has lost, there is nothing to store.
 		return t.entry.plan == nil || len(t.entry.plan.Steps) == 0 || t.m.Generation != t.entry.plan.Generation, nil
 	}
+	if t.entry.due {
+		return true, nil
+	}
 	look := &t.entry.look
 	requested := t.m.Annotations[meta.ReconcileRequestAnnotation]
 	again := requested != t.m.Status.LastHandledReconcileAt
@@ -142,7 +145,15 @@ func (t *task) timeToLook(ctx context.Context) (bool, error) {
 	if !cheap || t.m.Status.Plan == nil || t.m.Status.Plan.Inputs == "" {
 		return true, nil
 	}
-	inputs, err := looker.Inputs(ctx, t.m.DeepCopy())
+	leave, free := t.enterLane()
+	if !free {
+		t.entry.nudged.Store(true) // looks whatever the time is
+		return false, nil
+	}
+	defer leave()
+	within, cancel := context.WithTimeout(ctx, t.settings.PlanWithin)
+	defer cancel()
+	inputs, err := looker.Inputs(within, t.m.DeepCopy())
 	if err != nil { // what is planned stays; the next look asks again
 		t.log.Info("Can't look what is wanted", "why", err.Error())
 		t.putOff(err)

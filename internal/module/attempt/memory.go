@@ -24,6 +24,8 @@ type entry struct {
 	written kube.Written[*v1alpha1.Module]
 	// plan is the last good plan: with its objects while it is about to be carried out, without them while it waits; nil after a restart.
 	plan *plan.Plan
+	// due says that a plan was to be made, and had to wait for a lane.
+	due bool
 	// approved is the digest whose approval was heeded.
 	approved v1alpha1.Digest
 	// sets are the revisions of the attempt that is under way.

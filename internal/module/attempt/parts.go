@@ -83,6 +83,8 @@ type Parts struct {
 type Settings struct {
 	// Concurrent is how many modules are worked on at once. Default: 8.
 	Concurrent int
+	// PlanAtOnce is how many modules are planned at once, at most. Default: half of Concurrent, at least 1.
+	PlanAtOnce int
 	// Grace is how long an object may be Degraded before the attempt fails: much of what begins looks so at first. Default: 10s.
 	Grace time.Duration
 	// Retry is the pause before something is tried again that was stopped by chance. Default: 1s.
@@ -101,6 +103,7 @@ type Settings struct {
 
 func (s Settings) withDefaults() Settings {
 	s.Concurrent = cmp.Or(s.Concurrent, 8)
+	s.PlanAtOnce = cmp.Or(s.PlanAtOnce, max(s.Concurrent/2, 1))
 	s.Grace = cmp.Or(s.Grace, 10*time.Second)
 	s.Retry = cmp.Or(s.Retry, time.Second)
 	s.CheckEvery = cmp.Or(s.CheckEvery, 5*time.Second)

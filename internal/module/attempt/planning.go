@@ -16,7 +16,12 @@ import (
 
 // makePlan finds out what an attempt would do, and notes the gist of it.
 func (t *task) makePlan(ctx context.Context) (lifecycle.Event, error) {
-	t.entry.plan, t.permit = nil, Permit{}
+	leave, free := t.enterLane()
+	if !free {
+		return "", errNoLane
+	}
+	defer leave()
+	t.entry.plan, t.entry.due, t.permit = nil, false, Permit{}
 	t.watchInputs(ctx)
 	within, cancel := context.WithTimeout(ctx, t.settings.PlanWithin)
 	defer cancel()

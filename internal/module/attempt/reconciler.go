@@ -34,11 +34,13 @@ type Reconciler struct {
 	memory   *memory
 	wakeup   wakeup
 	inputs   inputs
+	lanes    *lanes
 }
 
 // New returns a reconciler that listens to the pool from now on.
 func New(parts Parts, settings Settings) *Reconciler {
 	r := &Reconciler{Parts: parts, settings: settings.withDefaults(), memory: newMemory()}
+	r.lanes = newLanes(r.settings.PlanAtOnce)
 	r.Pool.Subscribe(r.observed)
 	return r
 }
@@ -112,6 +114,10 @@ func (t *task) run(ctx context.Context) error {
 	for range maxTransitions {
 		t.now = t.settings.Now()
 		event, err := t.find(ctx)
+		if errors.Is(err, errNoLane) {
+			t.entry.due = true
+			return nil // nothing was written: it is found again
+		}
 		if err != nil {
 			return t.complain(ctx, err)
 		}
