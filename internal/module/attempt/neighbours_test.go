@@ -46,7 +46,7 @@ func TestNeighbours(t *testing.T) {
 	w.offer("1.0.0", first)
 	w.offer("2.0.0", second)
 	w.plans(requires(">=1"))
-	a := w.start(0)
+	a := w.start()
 	nudged := func() []bool {
 		return []bool{a.memory.of(w.name + "-waits").nudged.Swap(false), a.memory.of(w.name + "-ill").nudged.Swap(false)}
 	}
