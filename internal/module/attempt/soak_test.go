@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 )
@@ -109,29 +110,31 @@ func TestSoakIsNotBrokenByOthers(t *testing.T) {
 				change(w, p)
 				more := p.change
 				p.change = func(p *plan.Plan) {
-					p.Gate = v1alpha1.Gate{Soak: &metav1.Duration{Duration: 2 * time.Second}, Deadline: &metav1.Duration{Duration: 10 * time.Second}}
+					p.Gate = v1alpha1.Gate{Soak: &metav1.Duration{Duration: time.Minute}, Deadline: &metav1.Duration{Duration: 2 * time.Minute}}
 					if more != nil {
 						more(p)
 					}
 				}
 			})
 			w.want("2.0.0")
-			a.reachWhere("it soaks", func(m *v1alpha1.Module) bool { return m.Status.Phase == lifecycle.Soaking })
-			d, n := w.get(deploymentKind, "boats"), 0
-			m := a.reachWhere("it comes to rest while that crashes again and again", func(m *v1alpha1.Module) bool {
-				n++
-				patch := fmt.Sprintf(`{"status":{"updatedReplicas":%[1]d,"readyReplicas":%[1]d,"availableReplicas":%[1]d}}`, n%2)
-				err := w.client.Status().Patch(t.Context(), d.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(patch)))
-				if client.IgnoreNotFound(err) != nil {
-					t.Fatal(err)
-				}
-				return lifecycle.Resting(m.Status.Phase)
+			m := a.reachWhere("it soaks for a while", func(m *v1alpha1.Module) bool {
+				return m.Status.Phase == lifecycle.Soaking && m.Status.Attempt.SoakBegan != nil && time.Now().After(m.Status.Attempt.SoakBegan.Time)
 			})
-			if m.Status.Phase != lifecycle.Installed || m.Status.Current.Version != "2.0.0" {
-				t.Errorf("it is %s", describe(m))
+			began := m.Status.Attempt.SoakBegan.Time
+			d := w.get(deploymentKind, "boats")
+			ref := kube.RefOf(d)
+			before, _, _ := a.pool.Get(ref)
+			patch := `{"status":{"replicas":1,"updatedReplicas":1,"readyReplicas":0,"availableReplicas":0}}`
+			if err := w.client.Status().Patch(t.Context(), d, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+				t.Fatal(err)
 			}
-			if n < 3 {
-				t.Errorf("the Deployment changed %d times: this test sees nothing", n)
+			w.eventually("the agent sees it", func() bool {
+				now, _, _ := a.pool.Get(ref)
+				return now.Unhealthy() && now.Health != before.Health
+			})
+			m = a.reachWhere("it is looked at", func(*v1alpha1.Module) bool { return true })
+			if m.Status.Phase != lifecycle.Soaking || m.Status.Attempt.SoakBegan == nil || !m.Status.Attempt.SoakBegan.Time.Equal(began) {
+				t.Errorf("the soak that began at %s was broken: %s, %+v", began, m.Status.Phase, m.Status.Attempt)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,9 +68,24 @@ type world struct {
 	pack   *packages
 	name   string // of the module
 
+	clock clock // of all agents
+
 	mu   sync.Mutex
 	told []string
 }
+
+// clock is a time that can be stopped.
+type clock struct{ stopped atomic.Pointer[time.Time] }
+
+func (c *clock) now() time.Time {
+	if at := c.stopped.Load(); at != nil {
+		return *at
+	}
+	return time.Now()
+}
+
+func (c *clock) stop() { now := time.Now(); c.stopped.Store(&now) }
+func (c *clock) goOn() { c.stopped.Store(nil) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -319,7 +335,7 @@ func (w *world) start(change ...func(*Parts, *Settings)) *agent {
 		Modules: c, Direct: c, Clients: clients, Engine: apply.New(clients, a.pool, apply.Settings{Group: Group}), Pool: a.pool,
 		Store: revision.NewStore(c, w.env.Namespace), Planner: w.pack, Events: w, Namespace: w.env.Namespace,
 	}
-	settings := Settings{Grace: time.Millisecond, Retry: 20 * time.Millisecond, CheckEvery: 200 * time.Millisecond, HangAfter: time.Second}
+	settings := Settings{Grace: time.Millisecond, Retry: 20 * time.Millisecond, CheckEvery: 200 * time.Millisecond, HangAfter: time.Second, Now: w.clock.now}
 	for _, f := range change {
 		f(&parts, &settings)
 	}
