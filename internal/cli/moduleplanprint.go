@@ -27,6 +27,9 @@ func (a *App) printPlan(p *plan.Plan) {
 	line("Digest", string(p.Digest))
 	if p.Same {
 		a.donef("nothing would change: this is what is installed")
+		if !p.Good() {
+			a.printStanding(p)
+		}
 		return
 	}
 	line("Objects", countsInWords(p))
@@ -48,6 +51,11 @@ func (a *App) printPlan(p *plan.Plan) {
 		a.donef("no problems: an attempt could begin")
 		return
 	}
+	a.printStanding(p)
+}
+
+// printStanding tells what stands in the way.
+func (a *App) printStanding(p *plan.Plan) {
 	fmt.Fprintf(a.Out, "%s\n", a.out.bad(fmt.Sprintf("%d problems; nothing is written until all of them are solved:", len(p.Problems))))
 	for _, one := range p.Problems {
 		where := one.Check

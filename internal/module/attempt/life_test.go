@@ -155,6 +155,27 @@ func TestBlocked(t *testing.T) {
 	a.uninstalled()
 }
 
+// TestSameWithProblems: what is installed, and goes beyond a grant that was narrowed meanwhile, stays, and the module says so until it is within it.
+func TestSameWithProblems(t *testing.T) {
+	t.Parallel()
+	w, a := running(t, first)
+	look := func(inputs string, problems ...v1alpha1.PlanProblem) {
+		w.plans(func(p *plan.Plan) { p.Problems = problems })
+		w.pack.set(func(p *packages) { p.inputs = v1alpha1.Digest("sha256:" + strings.Repeat(inputs, 64)) })
+		a.Nudge(w.name)
+	}
+	look("1", v1alpha1.PlanProblem{Check: plan.CheckPermissions, Object: "ClusterRole/boats", Message: "allows more than is granted"})
+	m := a.reach(lifecycle.Blocked)
+	if c := condition(m, v1alpha1.StalledCondition); !strings.Contains(c.Message, "1.0.0 is installed; Permissions: ClusterRole/boats allows more than is granted") {
+		t.Errorf("Stalled is %+v", c)
+	}
+	w.is(first)
+	w.spoil()
+	a.reachWhere("drift is still put back", func(*v1alpha1.Module) bool { return w.setting() == first.Image })
+	look("2")
+	w.isInstalled(a.reach(lifecycle.Installed), "1.0.0")
+}
+
 // TestPermit: a good plan waits as long as it isn't allowed, says for what, and begins when it is.
 func TestPermit(t *testing.T) {
 	t.Parallel()

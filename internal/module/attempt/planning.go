@@ -39,7 +39,7 @@ func (t *task) makePlan(ctx context.Context) (lifecycle.Event, error) {
 	t.m.Status.ObservedGeneration = p.Generation
 	t.m.Status.LastHandledReconcileAt = t.m.Annotations[meta.ReconcileRequestAnnotation]
 	// Over an attempt that isn't settled even the current version has something to do: what that one has brought has to go.
-	if p.Same && t.m.Status.Attempt == nil {
+	if p.Same && p.Good() && t.m.Status.Attempt == nil {
 		t.m.Status.Target, t.m.Status.Plan = nil, t.summary(p)
 		return lifecycle.PlanSame, nil
 	}

@@ -87,6 +87,23 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
+// TestGrantNarrowedAtRest: what is installed is held against the grant also where nothing else is wanted.
+func TestGrantNarrowedAtRest(t *testing.T) {
+	w := newWorld(t)
+	w.grant(enough)
+	w.put("1.0.0", docs(boats, account, role, binding, settings))
+	m := w.module()
+	w.install(m, w.plan(m))
+	if p := w.plan(m); !p.Same || !p.Good() {
+		t.Fatalf("same %t, problems %v: want the same, without a problem", p.Same, p.Problems)
+	}
+	w.grant(`{namespaces: [NS], clusterObjects: [{group: apiextensions.k8s.io, kind: CustomResourceDefinition}]}`)
+	p := w.plan(m)
+	if !p.Same || len(p.Problems) == 0 || p.Problems[0].Check != plan.CheckPermissions || !p.Reversible || len(p.Irreversible) > 0 {
+		t.Errorf("same %t, problems %v, irreversible %v: want the same, which goes beyond the grant", p.Same, p.Problems, p.Irreversible)
+	}
+}
+
 // TestGrantNarrowedLater: what is installed may no longer be installed again, so that there is no way back to it.
 func TestGrantNarrowedLater(t *testing.T) {
 	w := newWorld(t)

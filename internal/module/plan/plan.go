@@ -61,7 +61,7 @@ type Plan struct {
 	// Unseen is what nobody could find out, and what forbids nothing: images of registries that don't tell.
 	Unseen []string `json:"unseen,omitempty"`
 
-	// Same says that nothing would change: what is wanted is what is installed. Over an attempt that isn't settled it means little: the plan
+	// Same says that nothing would change: what is wanted is what is installed. Problems are then what the grant doesn't allow any more. Over an attempt that isn't settled it means little: the plan
 	// is carried out all the same, so it needs its objects.
 	Same bool `json:"same,omitempty"`
 

@@ -59,13 +59,21 @@ func render(ctx context.Context, d *draft) error {
 	d.plan.Digest = revision.Digest(d.plan.Steps)
 	d.plan.Gate = gate(d.pkg.Gate, d.module.Spec.Gate)
 	if c := d.module.Status.Current; c != nil && d.current != nil && c.Digest == d.plan.Digest {
-		d.plan.Same = true
-		d.plan.Problems = nil
-		d.plan.Permissions = d.current.Object.Spec.Permissions
-		d.plan.Reversible = d.current.Object.Spec.Reversible
-		return errEnough
+		return d.same(ctx)
 	}
 	return nil
+}
+
+// same ends a plan for what is installed already. Only the grant counts then: whoever narrows it learns from the plan what goes beyond it.
+func (d *draft) same(ctx context.Context) error {
+	d.plan.Problems = slices.DeleteFunc(d.plan.Problems, func(p v1alpha1.PlanProblem) bool { return p.Check != CheckPermissions })
+	if err := permissions(ctx, d); err != nil {
+		return err
+	}
+	d.plan.Same = true
+	d.plan.Permissions, d.plan.AddedPermissions = d.current.Object.Spec.Permissions, nil
+	d.plan.Reversible, d.plan.Irreversible = d.current.Object.Spec.Reversible, nil
+	return errEnough
 }
 
 // placed returns copies of objects with the namespace that they are for, and without what only a server writes.
