@@ -85,16 +85,16 @@ func (a *App) pushPackage(ctx context.Context, what, to string, tags []string, r
 }
 
 // repository opens a repository, oci://HOST/PATH, with the login that the flags name.
-func (f *registryFlags) repository(address string) (*oci.Repository, error) {
-	auth, err := f.auth()
+func (r *registryFlags) repository(address string) (*oci.Repository, error) {
+	auth, err := r.auth()
 	if err != nil {
 		return nil, err
 	}
-	r, err := oci.OpenRepository(address, auth, f.insecure)
+	opened, err := oci.OpenRepository(address, auth, r.insecure)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return r, nil
+	return opened, nil
 }
 
 // pushBundle pushes all that a bundle lists. Packages come last: who finds one finds all that it needs.
