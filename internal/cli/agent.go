@@ -145,6 +145,7 @@ func (a *App) runAgent(cmd *cobra.Command, f *agentFlags) error {
 			return err
 		}
 	}
+	logLibraries(log)
 	return agent.Run(cmd.Context(), config, f.Options)
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -222,4 +223,26 @@ func fluxLine(raw string) (map[string]any, error) {
 func str(value any) string {
 	text, _ := value.(string)
 	return text
+}
+
+// What libraries write beside the log is in the log, each line once, and nobody has to wait for it to be read.
+func TestLinesOfLibrariesAreLogged(t *testing.T) {
+	var errs paper
+	logger, err := newApp(Streams{Err: &errs}).logger("info", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const warning = "# Warning: 'commonLabels' is deprecated."
+	tellLines(logger, strings.NewReader(warning+"\n"+warning+"\n\nanother one\n"+strings.Repeat("x", maxLine+1)+"\nlost\n"))
+	var said []string
+	for line := range strings.Lines(errs.String()) {
+		var entry struct{ Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Level != "info" {
+			t.Fatalf("%v: %s", err, line)
+		}
+		said = append(said, entry.Msg)
+	}
+	if want := []string{"A library says: " + warning, "A library says: another one"}; !slices.Equal(said, want) {
+		t.Errorf("got %q, want %q", said, want)
+	}
 }
