@@ -42,6 +42,7 @@ func delivering(kinds *kinds, gate *aside.Gate) builtin.Capability {
 func (m *modules) beginBuiltin(mgr manager.Manager, all cache.Cache, direct client.Client, changed func()) error {
 	parts := m.builtin
 	parts.Modules, parts.Direct, parts.Events, parts.Changed, parts.Version = all, direct, m.events, changed, cmp.Or(m.opts.Version, unversioned)
+	parts.Metrics = m.opts.moduleMetrics
 	if m.opts.driver != nil {
 		parts.Agent, parts.Images = replaceable{m.opts.driver}, m.shelf
 		parts.Guarded = func(ctx context.Context) (string, error) { return author.Guarded(ctx, direct) }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -19,6 +20,7 @@ func TestDelivery(t *testing.T) {
 	w := newWorld(t)
 	problem := ""
 	parts := w.parts()
+	parts.Metrics = attempt.NewMetrics()
 	parts.Capabilities = map[string]builtin.Capability{v1alpha1.BuiltinDelivery: func(context.Context) (string, error) { return problem, nil }}
 	r := builtin.New(parts)
 	m := w.module(v1alpha1.BuiltinDelivery)
@@ -57,6 +59,9 @@ func TestDelivery(t *testing.T) {
 	if told := w.tellings(); len(told) != len(steps) {
 		t.Errorf("it is told %d times, not %d: %q", len(told), len(steps), told)
 	}
+	if n := series(t, parts.Metrics); n != 2 {
+		t.Errorf("%d series show how it is, not 2", n)
+	}
 	before := w.writes()
 	w.reconcile(r, m)
 	if n := w.writes() - before; n != 0 {
@@ -67,6 +72,9 @@ func TestDelivery(t *testing.T) {
 	}
 	if w.there(m) {
 		t.Error("something keeps a Module of which nothing has to be removed")
+	}
+	if w.reconcile(r, m); series(t, parts.Metrics) != 0 {
+		t.Error("a Module that is gone is still shown")
 	}
 }
 
@@ -82,4 +90,19 @@ func TestUnknownPart(t *testing.T) {
 	if m.Status.Phase != v1alpha1.PhaseBlocked || stalled == nil || !strings.Contains(stalled.Message, "delivery, but agent, canary, gateway") || m.Status.Current != nil {
 		t.Errorf("%+v", m.Status)
 	}
+}
+
+// series counts what is shown.
+func series(t *testing.T, m *attempt.Metrics) (n int) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		n += len(f.GetMetric())
+	}
+	return n
 }

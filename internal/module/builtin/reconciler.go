@@ -16,6 +16,7 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
 )
 
 // fieldOwner writes the status of Modules.
@@ -46,6 +47,8 @@ type Parts struct {
 	Guarded func(ctx context.Context) (problem string, err error)
 	// Events is told what happens. Nil: nobody is.
 	Events Events
+	// Metrics shows how modules are. Nil: nobody does.
+	Metrics *attempt.Metrics
 	// Changed is told of a module whose version or health is another one, for those that wait for it. Nil: nobody is.
 	Changed func()
 	// Now is the time. Default: time.Now.
@@ -143,4 +146,5 @@ func (r *Reconciler) forget(module string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.entries, module)
+	r.Metrics.Forget(module)
 }

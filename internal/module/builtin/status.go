@@ -36,6 +36,7 @@ func (t *task) settle(ctx context.Context, phase v1alpha1.ModulePhase, w words) 
 		}
 	}
 	if apiequality.Semantic.DeepEqual(t.before.Status, *s) {
+		t.Metrics.Show(t.m, phase)
 		return nil
 	}
 	version, err := kube.PatchStatus(ctx, t.Direct, t.before, t.m, fieldOwner)
@@ -43,6 +44,7 @@ func (t *task) settle(ctx context.Context, phase v1alpha1.ModulePhase, w words) 
 		return fmt.Errorf("write status: %w", err)
 	}
 	t.entry.written.Is(t.m, version)
+	t.Metrics.Show(t.m, t.before.Status.Phase)
 	t.tell(w)
 	t.before = t.m.DeepCopy()
 	return nil
