@@ -152,7 +152,6 @@ func TestAttacks(t *testing.T) {
 		objects   string
 		namespace string
 		foreign   bool
-		builtin   bool
 		theirs    map[kube.Ref]string
 		declared  v1alpha1.Permissions
 		checks    []v1alpha1.Check
@@ -438,14 +437,6 @@ func TestAttacks(t *testing.T) {
 			reason: "nor other people's Modules", objects: account, checks: asks("slipway.dev/v1alpha1", "Module", "theirs"),
 			want: []string{"check spy of the gate asks Module theirs, which has no namespace"},
 		},
-		"AsksOtherModulesAsPartOfSlipway": {
-			reason: "to define the kind doesn't make every object of it the package's", grant: hooks, builtin: true, checks: asks("slipway.dev/v1alpha1", "Module", "theirs"),
-			objects: `apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: modules.slipway.dev}
-spec: {group: slipway.dev, scope: Cluster, names: {kind: Module, plural: modules}, versions: []}`,
-			want: []string{"check spy of the gate asks Module theirs, which has no namespace"},
-		},
 		"AsksWhatIsServedLater": {
 			reason: "a kind that comes after the plan may turn out to have no namespace", objects: account, checks: asks("late.example/v1", "Store", "vault"),
 			want: []string{"check spy of the gate asks Store vault"},
@@ -484,7 +475,7 @@ spec: {group: slipway.dev, scope: Cluster, names: {kind: Module, plural: modules
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			q := permit.Question{
-				Module: "runner", Namespace: "runners", Own: !c.foreign, Builtin: c.builtin, Objects: objects(t, c.objects), Declared: c.declared, Checks: c.checks,
+				Module: "runner", Namespace: "runners", Own: !c.foreign, Objects: objects(t, c.objects), Declared: c.declared, Checks: c.checks,
 				Served: served, Theirs: c.theirs, Live: live(), Agent: permit.Agent{Namespace: "slipway-system", Accounts: []string{"slipway-agent"}},
 			}
 			if c.namespace != "" {

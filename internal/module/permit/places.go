@@ -102,7 +102,7 @@ func (p *pack) ours(o *unstructured.Unstructured) bool {
 		return true
 	case gk.Group == crdGroup && gk.Kind == crdName:
 		of, _, _ := unstructured.NestedString(o.Object, "spec", "group")
-		if (of == group || strings.HasSuffix(o.GetName(), "."+group)) && !p.Builtin {
+		if of == group || strings.HasSuffix(o.GetName(), "."+group) {
 			p.find(subject(o), what)
 			return true
 		}

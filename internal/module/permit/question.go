@@ -18,8 +18,6 @@ type Question struct {
 	Module, Namespace string
 	// Own says that the namespace isn't there yet, or was made for this module: nobody else's accounts and Secrets are in it.
 	Own bool
-	// Builtin says that the package is part of Slipway, and may bring definitions of its kinds.
-	Builtin bool
 	// Grant bounds it. Nil: the Module names none.
 	Grant *v1alpha1.ModuleGrant
 	// Objects are those of the package, with their namespaces.

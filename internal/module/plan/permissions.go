@@ -66,7 +66,7 @@ func (d *draft) question(objects []*unstructured.Unstructured) permit.Question {
 		theirs[ref] = o.who
 	}
 	return permit.Question{
-		Module: d.module.Name, Namespace: d.plan.Namespace, Own: d.own, Builtin: d.pkg.Builtin, Grant: d.grant,
+		Module: d.module.Name, Namespace: d.plan.Namespace, Own: d.own, Grant: d.grant,
 		Objects: objects, Served: d.servedKind, Theirs: theirs, Live: d.roles, Agent: d.Agent,
 	}
 }

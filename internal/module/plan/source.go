@@ -53,8 +53,6 @@ type Package struct {
 	Interpreters        []Interpreter
 	// Images that no object names.
 	Images []string
-	// Builtin says that the package is part of Slipway.
-	Builtin bool
 	// Reversible says whether the author declares that one can go back from this version to another one, and if not why, in a sentence.
 	Reversible func(from string) (declared bool, why string)
 	// Render makes the objects. An error is the package's fault, or that of the values.
