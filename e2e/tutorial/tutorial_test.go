@@ -16,13 +16,11 @@ import (
 const (
 	labName = "tutorial-test"
 	top     = "../.."
-	text    = top + "/docs/tutorial-first-delivery.md"
 	// chooses is the block in which readers say which lab and folder to use.
 	chooses = "export LAB="
 )
 
-// TestTutorial runs the tutorial's commands in the order of the text, in one
-// shell that ends with the first that fails.
+// TestTutorial runs the commands of the tutorials that begin with a lab of their own.
 func TestTutorial(t *testing.T) {
 	if err := lab.RealNodesPossible(t.Context()); err != nil {
 		t.Skipf("this machine can't run a real node: %v", err)
@@ -30,6 +28,14 @@ func TestTutorial(t *testing.T) {
 	if _, err := exec.LookPath("kubectl"); err != nil {
 		t.Skip("this machine has no kubectl, which the tutorial asks for")
 	}
+	for _, name := range []string{"first-delivery", "module"} {
+		t.Run(name, func(t *testing.T) { run(t, filepath.Join(top, "docs", "tutorial-"+name+".md")) })
+	}
+}
+
+// run executes a tutorial's commands in the order of the text, in one shell that ends with the first that fails.
+func run(t *testing.T, text string) {
+	t.Helper()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
@@ -38,7 +44,7 @@ func TestTutorial(t *testing.T) {
 		}
 	})
 	script := "set -euxo pipefail\nexport LAB=" + labName + " WORK=" + filepath.Join(t.TempDir(), "work") + "\n"
-	for _, block := range blocks(t) {
+	for _, block := range blocks(t, text) {
 		if !strings.HasPrefix(block, chooses) {
 			script += block
 		}
@@ -52,8 +58,8 @@ func TestTutorial(t *testing.T) {
 	}
 }
 
-// blocks returns the tutorial's commands.
-func blocks(t *testing.T) []string {
+// blocks returns a tutorial's commands.
+func blocks(t *testing.T, text string) []string {
 	t.Helper()
 	data, err := os.ReadFile(text)
 	if err != nil {
