@@ -1,15 +1,6 @@
 package delivery_test
 
 import (
-	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
@@ -24,17 +15,12 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/slipway-dev/slipway/internal/lab/cosign"
 	"github.com/slipway-dev/slipway/internal/source"
 	"github.com/slipway-dev/slipway/internal/source/oci"
 )
@@ -87,37 +73,6 @@ func (r *images) push(tag string, files map[string]string) string {
 		r.Fatal(err)
 	}
 	return digest
-}
-
-// sign signs a digest as `cosign sign --key` does.
-func (r *images) sign(digest string, key *ecdsa.PrivateKey) {
-	r.Helper()
-	payload, err := json.Marshal(map[string]any{"critical": map[string]any{
-		"type": "cosign container image signature", "image": map[string]string{"docker-manifest-digest": digest},
-		"identity": map[string]string{"docker-reference": ""},
-	}})
-	if err != nil {
-		r.Fatal(err)
-	}
-	sum := sha256.Sum256(payload)
-	sig, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
-	if err != nil {
-		r.Fatal(err)
-	}
-	img, err := mutate.Append(mutate.MediaType(empty.Image, types.OCIManifestSchema1), mutate.Addendum{
-		Layer:       static.NewLayer(payload, "application/vnd.dev.cosign.simplesigning.v1+json"),
-		Annotations: map[string]string{"dev.cosignproject.cosign/signature": base64.StdEncoding.EncodeToString(sig)},
-	})
-	if err != nil {
-		r.Fatal(err)
-	}
-	tag, err := name.NewTag(r.host+"/team/shop:"+strings.Replace(digest, ":", "-", 1)+".sig", name.Insecure)
-	if err != nil {
-		r.Fatal(err)
-	}
-	if err := remote.Write(tag, img); err != nil {
-		r.Fatal(err)
-	}
 }
 
 // source creates an OCIRepository of the registry's artifact. It is looked at on request only.
@@ -282,11 +237,7 @@ func TestOCIRepositoryLogins(t *testing.T) {
 func TestOCIRepositoryVerify(t *testing.T) {
 	t.Parallel()
 	r := newWorld(t).registry("")
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	signer, err := cosign.NewSigner()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,16 +248,14 @@ func TestOCIRepositoryVerify(t *testing.T) {
 	if message := r.fails(obj, sourcev1.VerificationError); !strings.Contains(message, "keys") {
 		t.Errorf("%q must name the Secret", message)
 	}
-	var public bytes.Buffer
-	if err := pem.Encode(&public, &pem.Block{Type: "PUBLIC KEY", Bytes: der}); err != nil {
-		t.Fatal(err)
-	}
-	r.secret("keys", corev1.SecretTypeOpaque, map[string][]byte{"cosign.pub": public.Bytes()})
+	r.secret("keys", corev1.SecretTypeOpaque, map[string][]byte{"cosign.pub": signer.Public})
 	r.look(obj)
 	if message := r.fails(obj, sourcev1.VerificationError); !strings.Contains(message, "no signature") || obj.Status.Artifact != nil {
 		t.Errorf("not signed, and yet: %q %+v", message, obj.Status.Artifact)
 	}
-	r.sign(digest, key)
+	if err := signer.Sign(strings.TrimPrefix(r.url(), "oci://") + "@" + digest); err != nil {
+		t.Fatal(err)
+	}
 	r.look(obj)
 	r.pulled(obj, "latest@"+digest)
 	if c := apimeta.FindStatusCondition(obj.Status.Conditions, sourcev1.SourceVerifiedCondition); c == nil || c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, "cosign.pub") {
