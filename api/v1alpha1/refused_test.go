@@ -72,6 +72,7 @@ func TestBadObjectsAreRefused(t *testing.T) {
 		"BuiltinVersion":   {"what runs in the agent has its version", module, "{spec: {version: '1', source: {oci: null, builtin: {name: delivery}}}}", []string{"say them in a module with source.builtin.name agent"}},
 		"BuiltinUpgrade":   {"and is upgraded with it", module, "{spec: {upgrade: {policy: Never}, source: {oci: null, builtin: {name: delivery}}}}", []string{"say them in a module with source.builtin.name agent"}},
 		"BuiltinName":      {"no part of Slipway", module, "{spec: {source: {oci: null, builtin: {name: teleport}}}}", []string{"spec.source.builtin.name", `"agent", "delivery"`}},
+		"BuiltinNamesake":  {"it would be in the place of the agent's own", module, "{metadata: {name: agent}}", []string{"agent and delivery are parts of Slipway"}},
 		"BuiltinTwice":     {"two would want two versions", module, "{spec: {source: {oci: null, builtin: {name: agent}}}}", []string{"there is one module of each part of Slipway"}},
 		"BuiltinGrant":     {"nothing is written that could be granted", module, "{spec: {grantRef: {name: a}, source: {oci: null, builtin: {name: agent}}}}", []string{"leave out verify, namespace, values"}},
 		"BuiltinSecret":    {"nothing is fetched", module, "{spec: {source: {oci: null, builtin: {name: delivery, secretRef: {name: a}}}}}", []string{"leave out secretRef"}},
@@ -169,7 +170,7 @@ func TestWhatCannotChange(t *testing.T) {
 	cases := map[string]struct{ reason, object, change, says string }{
 		"Namespace":     {"another namespace is another installation", "{spec: {namespace: a}}", "{spec: {namespace: b}}", "delete the module and create it again"},
 		"NamespaceGone": {"and so is none", "{spec: {namespace: a}}", "{spec: {namespace: null}}", "delete the module and create it again"},
-		"Builtin":       {"what has objects can't lose its package", "{metadata: {name: delivery}}", "{spec: {source: {oci: null, builtin: {name: delivery}}}}", "delete this Module and create another"},
+		"Builtin":       {"what is part of Slipway gets no package", "{metadata: {name: delivery}, spec: {source: {oci: null, builtin: {name: delivery}}}}", "{spec: {source: {builtin: null, oci: {url: 'oci://registry.example.com/a'}}}}", "delete this Module and create another"},
 		"BuiltinOther":  {"nor become another part", "{metadata: {name: delivery}, spec: {source: {oci: null, builtin: {name: delivery}}}}", "{spec: {source: {builtin: {name: agent}}}}", "delete this Module and create another"},
 		"Version":       {"another version is what upgrades are made of", "{spec: {version: '1'}}", "{spec: {version: '2'}}", ""},
 		"Revision":      {"a revision is what it was", "{}", "{spec: {version: 2.0.0}}", "change the Module, and the agent makes another one"},

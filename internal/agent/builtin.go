@@ -45,7 +45,7 @@ func (m *modules) beginBuiltin(mgr manager.Manager, all cache.Cache, direct clie
 	parts.Metrics = m.opts.moduleMetrics
 	if m.opts.driver != nil {
 		parts.Agent, parts.Images = replaceable{m.opts.driver}, m.shelf
-		parts.Guarded = func(ctx context.Context) (string, error) { return author.Guarded(ctx, direct) }
+		parts.Guarded = func(ctx context.Context, m *v1alpha1.Module) (string, error) { return author.Guarded(ctx, direct, m) }
 	}
 	return builtin.New(parts).SetUp(mgr, all)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/health/interpret"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/attempt"
+	"github.com/slipway-dev/slipway/internal/module/author"
 	"github.com/slipway-dev/slipway/internal/module/builtin"
 	"github.com/slipway-dev/slipway/internal/module/permit"
 	"github.com/slipway-dev/slipway/internal/module/plan"
@@ -62,6 +63,9 @@ func (m *modules) begin(context.Context) error {
 	m.shelf, err = supply.New(supply.Settings{
 		Reader: direct, Namespace: namespace, Dir: filepath.Join(m.opts.DataDir, "modules"), AllowFile: m.opts.AllowFile,
 		Insecure: m.opts.InsecureRegistries, Verify: m.opts.Verify, TrustedRoot: m.opts.TrustedRoot,
+		Asked: func(ctx context.Context, of *v1alpha1.Module) (string, error) {
+			return author.Asked(ctx, author.Clients{Reader: direct, Writer: direct}, of)
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("prepare the store of packages: %w", err)

@@ -186,7 +186,7 @@ func (h *harbour) agent(ends int) *builtin.Reconciler {
 	driver := upgrade.New(upgrade.Options{Client: c, Leases: leases.Leases(h.env.Namespace), Namespace: h.env.Namespace, Name: Names(), Slot: v1alpha1.SlotA, Elects: true})
 	return builtin.New(builtin.Parts{
 		Modules: c, Direct: c, Version: "devel", Agent: replaceable{driver}, Images: h.shelf, Events: h, Now: func() time.Time { return h.now },
-		Guarded: func(context.Context) (string, error) { return h.unguarded, nil },
+		Guarded: func(context.Context, *v1alpha1.Module) (string, error) { return h.unguarded, nil },
 	})
 }
 

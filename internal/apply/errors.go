@@ -47,6 +47,8 @@ type Error struct {
 	Message string
 	// Err is the API server's answer, nil where its text could hold secrets.
 	Err error
+	// Found says, of a plan, that the object is in the cluster: the API server's words may quote it.
+	Found bool
 
 	// wait is what has to happen to the object before the set can go on, when it is that and not a refusal.
 	wait string

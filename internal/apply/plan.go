@@ -104,7 +104,9 @@ func (r *run) plan(ctx context.Context, it *item, unplaced *Error) (PlannedChang
 	case err != nil && r.replaceable(it, err):
 		return r.planned(it, Recreated, live, it.obj, "")
 	case err != nil:
-		return PlannedChange{}, r.explain(it, "patch", err)
+		refused := r.explain(it, "patch", err)
+		refused.Found = live != nil
+		return PlannedChange{}, refused
 	case live == nil:
 		return r.planned(it, Created, nil, after, "")
 	}

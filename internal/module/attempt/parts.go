@@ -21,6 +21,9 @@ import (
 // Group is the API group of the labels by which objects name their module: slipway.dev/name.
 const Group = "slipway.dev"
 
+// concurrent is how many modules are worked on at once.
+const concurrent = 8
+
 // Planner finds out what an attempt would do.
 type Planner interface {
 	// Plan makes a plan. An error is a *plan.Unavailable: somebody didn't answer.
@@ -81,9 +84,7 @@ type Parts struct {
 
 // Settings are bounds and pauses. The zero value of each is its default.
 type Settings struct {
-	// Concurrent is how many modules are worked on at once. Default: 8.
-	Concurrent int
-	// PlanAtOnce is how many modules are planned at once, at most. Default: half of Concurrent, at least 1.
+	// PlanAtOnce is how many modules are planned at once, at most. Default: half of those that are worked on at once.
 	PlanAtOnce int
 	// Grace is how long an object may be Degraded before the attempt fails: much of what begins looks so at first. Default: 10s.
 	Grace time.Duration
@@ -102,8 +103,7 @@ type Settings struct {
 }
 
 func (s Settings) withDefaults() Settings {
-	s.Concurrent = cmp.Or(s.Concurrent, 8)
-	s.PlanAtOnce = cmp.Or(s.PlanAtOnce, max(s.Concurrent/2, 1))
+	s.PlanAtOnce = cmp.Or(s.PlanAtOnce, concurrent/2)
 	s.Grace = cmp.Or(s.Grace, 10*time.Second)
 	s.Retry = cmp.Or(s.Retry, time.Second)
 	s.CheckEvery = cmp.Or(s.CheckEvery, 5*time.Second)

@@ -26,7 +26,7 @@ func (r *Reconciler) SetUp(mgr ctrl.Manager, all cache.Cache) error {
 		WatchesRawSource(source.Kind(all, &v1alpha1.ModuleGrant{}, handler.TypedEnqueueRequestsFromMapFunc(r.granted))).
 		WatchesRawSource(r.wakeup.source()).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: r.settings.Concurrent,
+			MaxConcurrentReconciles: concurrent,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](500*time.Millisecond, time.Minute),
 		}).
 		Complete(r)

@@ -52,10 +52,39 @@ func Problem(ctx context.Context, c Clients, module *v1alpha1.Module, grant *v1a
 	return "", nil
 }
 
-// Guarded says why nobody asks who writes Modules, with what to do; empty: the API server does. The reader may be a cache.
-func Guarded(ctx context.Context, r client.Reader) (problem string, err error) {
-	_, problem, err = guarded(ctx, r)
-	return problem, err
+// Guarded says why nobody was asked whether who wrote a Module might, with what to do; empty: the API server was. The reader may be a cache.
+func Guarded(ctx context.Context, r client.Reader, module *v1alpha1.Module) (problem string, err error) {
+	since, wrong, err := guarded(ctx, r)
+	if err != nil || wrong != "" {
+		return wrong, err
+	}
+	if module.CreationTimestamp.Time.Before(since.Add(Settled)) {
+		return fmt.Sprintf("nobody can tell who wrote the Module: it was written before ValidatingAdmissionPolicy %s was in force. "+
+			"If what it says is right, delete it and create it again", Name), nil
+	}
+	return "", nil
+}
+
+// Asked says why a Module must not be served with what only its author may know of, with what to do; empty: it was asked whether they may. Nobody
+// is asked about a Module without a grant.
+func Asked(ctx context.Context, c Clients, module *v1alpha1.Module) (problem string, err error) {
+	if module.Spec.Source.Builtin != nil {
+		return Guarded(ctx, c.Reader, module)
+	}
+	ref := module.Spec.GrantRef
+	if ref == nil {
+		return "nobody asks who writes a Module without a grant: name a ModuleGrant in spec.grantRef; one that allows nothing will do", nil
+	}
+	grant := &v1alpha1.ModuleGrant{}
+	switch err := c.Reader.Get(ctx, client.ObjectKey{Name: ref.Name}, grant); {
+	case apierrors.IsNotFound(err):
+		return fmt.Sprintf("ModuleGrant %s doesn't exist: correct spec.grantRef of the Module", ref.Name), nil
+	case apierrors.IsForbidden(err):
+		return fmt.Sprintf("ModuleGrant %s can't be read: allow get on it", ref.Name), nil
+	case err != nil:
+		return "", fmt.Errorf("read ModuleGrant %s: %w", ref.Name, err)
+	}
+	return Problem(ctx, c, module, grant)
 }
 
 // guarded says since when the policy is in the cluster as it has to be, or what is wrong with it.

@@ -338,6 +338,7 @@ func TestProblem(t *testing.T) {
 			}
 		})
 	}
+	t.Run("Asked", func(t *testing.T) { testAsked(t, w, grant, young, old) })
 	for _, o := range []client.Object{&admissionv1.ValidatingAdmissionPolicyBinding{}, &admissionv1.ValidatingAdmissionPolicy{}} {
 		o.SetName(author.Name)
 		if err := w.admin.Delete(t.Context(), o); err != nil {
@@ -349,5 +350,40 @@ func TestProblem(t *testing.T) {
 	}
 	if got := ask(w.admin, module("m", ""), nil); got != "" {
 		t.Errorf("without a grant: %q", got)
+	}
+}
+
+// testAsked: what only the author of a Module may know of is for Modules whose author the API server has asked.
+func testAsked(t *testing.T, w *world, grant *v1alpha1.ModuleGrant, young, old *v1alpha1.Module) {
+	t.Helper()
+	if err := w.admin.Create(t.Context(), grant.DeepCopy()); client.IgnoreAlreadyExists(err) != nil {
+		t.Fatal(err)
+	}
+	of := func(m *v1alpha1.Module, change func(*v1alpha1.ModuleSpec)) *v1alpha1.Module {
+		m = m.DeepCopy()
+		change(&m.Spec)
+		return m
+	}
+	part := func(s *v1alpha1.ModuleSpec) {
+		s.GrantRef, s.Source = nil, v1alpha1.PackageSource{Builtin: &v1alpha1.BuiltinSource{Name: "agent"}}
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		module *v1alpha1.Module
+		want   string
+	}{
+		"Written":       {"it was asked", young, ""},
+		"WrittenBefore": {"nobody was asked then", old, "was written before"},
+		"WithoutGrant":  {"nobody is asked", of(young, func(s *v1alpha1.ModuleSpec) { s.GrantRef = nil }), "name a ModuleGrant"},
+		"UnknownGrant":  {"there is nothing to ask about", of(young, func(s *v1alpha1.ModuleSpec) { s.GrantRef.Name = "nowhere" }), "doesn't exist"},
+		"Part":          {"who writes the agent's Module is asked", of(young, part), ""},
+		"PartBefore":    {"and wasn't then", of(old, part), "delete it and create it again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := author.Asked(t.Context(), author.Clients{Reader: w.admin, Writer: w.admin}, tc.module)
+			if err != nil || tc.want == "" && got != "" || !strings.Contains(got, tc.want) {
+				t.Errorf("%s: %q, %v, want %q", tc.reason, got, err, tc.want)
+			}
+		})
 	}
 }

@@ -122,14 +122,23 @@ func repositoryOf(image string) string {
 	return name
 }
 
+// askWithin bounds how long the registry and the catalogue have to answer: what is under way is not to wait for them.
+const askWithin = time.Minute
+
 // look finds which version is wanted, and begins what may begin.
 func (t *task) look(ctx context.Context, state State) (time.Duration, error) {
 	s := &t.m.Status
-	choice, err := t.Images.Image(ctx, t.m, state.Running.Image, *s.Current)
+	within, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	choice, err := t.Images.Image(within, t.m, state.Running.Image, *s.Current)
 	var away *plan.Unavailable
 	switch {
 	case ctx.Err() != nil:
 		return 0, ctx.Err()
+	case err != nil && within.Err() != nil:
+		err = &plan.Unavailable{Err: fmt.Errorf("the registry gives no answer in %s: %w", askWithin, err)}
+	}
+	switch {
 	case errors.As(err, &away):
 		t.entry.tries++
 		return min(firstRetry<<min(t.entry.tries-1, 10), t.interval()), t.unanswered(ctx, state, away)
@@ -162,7 +171,7 @@ func (t *task) lead(ctx context.Context, state State, choice supply.ImageChoice)
 		return t.interval(), t.settle(ctx, v1alpha1.PhaseRolledBack, words{reason: string(v1alpha1.PhaseRolledBack), stalled: true, message: t.rolledBack(state, why)})
 	}
 	if t.Guarded != nil {
-		problem, err := t.Guarded(ctx)
+		problem, err := t.Guarded(ctx, t.m)
 		if err != nil {
 			return 0, err
 		}

@@ -66,7 +66,7 @@ func underWay(all []v1alpha1.AgentUpgrade) *v1alpha1.AgentUpgrade {
 // mirror says of a module what its AgentUpgrade says.
 func (t *task) mirror(ctx context.Context, u *v1alpha1.AgentUpgrade) (time.Duration, error) {
 	s, phase := &t.m.Status, phaseOf(u)
-	if t.m.Annotations[v1alpha1.RollbackAnnotation] == string(digestOf(u.Spec.To.Image)) && u.Annotations[v1alpha1.RollbackAnnotation] == "" {
+	if is := string(digestOf(u.Spec.To.Image)); t.m.Annotations[v1alpha1.RollbackAnnotation] == is && u.Annotations[v1alpha1.RollbackAnnotation] != is {
 		if err := t.Agent.AskBack(ctx, u); err != nil {
 			return 0, err
 		}

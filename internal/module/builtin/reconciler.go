@@ -44,7 +44,7 @@ type Parts struct {
 	// Images says which version of the agent's image is wanted. Required where Agent is set.
 	Images Images
 	// Guarded says why nobody can tell whether who wrote a Module may have the agent replaced; empty: that was asked. Nil: nobody minds.
-	Guarded func(ctx context.Context) (problem string, err error)
+	Guarded func(ctx context.Context, m *v1alpha1.Module) (problem string, err error)
 	// Events is told what happens. Nil: nobody is.
 	Events Events
 	// Metrics shows how modules are. Nil: nobody does.

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/crd"
@@ -88,6 +89,9 @@ func (d *draft) refused(ctx context.Context, err error) error {
 			d.problem(CheckDryRun, e.Ref.Subject(), "can't be tried: an admission webhook doesn't support dry-runs. Whoever runs it should set sideEffects: None in its configuration")
 		case e.Reason == apply.ReasonUnavailable && !strings.Contains(e.Message, "webhook"):
 			return &Unavailable{Err: e}
+		case e.Found && !d.mayQuote(e.Ref):
+			d.problem(CheckDryRun, e.Ref.Subject(), "is there already, belongs to somebody else, and can't be changed (%s). What the API server says is left out: "+
+				"it may quote the object, and the module's grant doesn't name its place", e.Reason)
 		case e.Reason == apply.ReasonImmutable:
 			d.problem(CheckDryRun, e.Ref.Subject(), "would need a change of a field that can't be changed: ask the package's author for another name of the object, "+
 				"or delete the object yourself before, if nothing is lost with it%s", quoted(e))
@@ -96,6 +100,19 @@ func (d *draft) refused(ctx context.Context, err error) error {
 		}
 	}
 	return nil
+}
+
+// mayQuote is whether what an object in the cluster says may be read by whoever reads the plan: it is the module's, or where the grant lets the
+// module have objects. Who writes a Module could otherwise have the agent read any object of the cluster to them, in an error.
+func (d *draft) mayQuote(ref kube.Ref) bool {
+	if d.known[ref.Unversioned()] {
+		return true
+	}
+	if ref.Namespace == "" {
+		return d.grant != nil && slices.ContainsFunc(d.grant.Spec.ClusterObjects, func(k v1alpha1.GrantedKind) bool { return k.Group == ref.Group && k.Kind == ref.Kind })
+	}
+	return ref.Namespace == d.plan.Namespace && d.own || d.grant != nil && (slices.Contains(d.grant.Spec.Namespaces, ref.Namespace) ||
+		slices.Contains(d.grant.Spec.Namespaces, "*") && ref.Namespace != d.Agent.Namespace)
 }
 
 // comes is whether an object is refused only because something isn't there yet that the package brings: the API server looks for the service

@@ -192,6 +192,21 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// TestRefusalsQuoteNobody: a module without a grant names an object of others, so that the API server refuses it, and quotes it.
+func TestRefusalsQuoteNobody(t *testing.T) {
+	w := newWorld(t)
+	w.make("apiVersion: batch/v1\nkind: Job\nmetadata: {name: theirs, namespace: " + w.env.Namespace + "}\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n" +
+		"      containers: [{name: c, image: registry.example.com/c, env: [{name: PASSWORD, value: hunter2}]}]")
+	job := "apiVersion: batch/v1\nkind: Job\nmetadata: {name: theirs, namespace: " + w.env.Namespace + "}\nspec:\n  template:\n    metadata: {labels: {more: a}}\n" +
+		"    spec:\n      restartPolicy: Never\n      containers: [{name: c, image: registry.example.com/c}]"
+	w.put("1.0.0", docs(settings, job))
+	p := w.plan(w.module(func(s *v1alpha1.ModuleSpec) { s.GrantRef = nil }))
+	wantProblems(t, p, "it is refused, and that is all", "where the package may have nothing", "DryRun Job/"+w.env.Namespace+"/theirs: is there already, belongs to somebody else")
+	if text := problems(p); strings.Contains(text, "hunter2") {
+		t.Errorf("the plan quotes what only the agent may read:\n%s", text)
+	}
+}
+
 // TestDryRunOfAFirstInstallation: what isn't valid is found also where the namespace is still to come.
 func TestDryRunOfAFirstInstallation(t *testing.T) {
 	w := newWorld(t)

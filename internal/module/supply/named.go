@@ -43,6 +43,16 @@ func (s *Shelf) Secret(ctx context.Context, m *v1alpha1.Module, name string) (ma
 	if err := mayUse(secret, m.Name); err != nil {
 		return nil, err
 	}
+	if s.Asked == nil {
+		return secret.Data, nil
+	}
+	wrong, err := s.Asked(ctx, m)
+	if err != nil {
+		return nil, &plan.Unavailable{Err: err}
+	}
+	if wrong != "" {
+		return nil, fmt.Errorf("Secret %s/%s isn't used: %s", s.Namespace, name, wrong) //nolint:staticcheck // a kind's name
+	}
 	return secret.Data, nil
 }
 

@@ -31,6 +31,9 @@ type Settings struct {
 	Verify *pack.Verification
 	// TrustedRoot is who vouches for identities that Modules name: sigstore's trusted_root.json. Default: nobody.
 	TrustedRoot []byte
+	// Asked says why nobody was asked whether who wrote a Module might have the agent use a Secret for it; empty: they were. Default: everybody may
+	// who may read the Secret themselves, as a person does who plans.
+	Asked func(context.Context, *v1alpha1.Module) (problem string, err error)
 	// AllowFile permits Git repositories at file:// URLs. Default: false.
 	AllowFile bool
 	// Now is the time. Default: time.Now.

@@ -1,6 +1,7 @@
 package supply_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -319,6 +320,11 @@ func TestSecretsAreForTheModulesThatTheyName(t *testing.T) {
 	}
 	m := w.module("private/runner")
 	m.Spec.Source.OCI.SecretRef = &v1alpha1.SecretReference{Name: "mine"}
+	w.shelf.Asked = func(context.Context, *v1alpha1.Module) (string, error) { return "nobody asked who wrote it", nil }
+	if _, err := w.level(m); err == nil || !strings.Contains(err.Error(), "nobody asked who wrote it") || slices.ContainsFunc(w.logins, func(login string) bool { return login != w.ci }) {
+		t.Errorf("somebody has written the Module, nobody knows who: %v, and logins %v", err, w.logins)
+	}
+	w.shelf.Asked = nil
 	if got, err := w.level(m); err != nil || got != "1.0.0 info" {
 		t.Errorf("with its own Secret: %q, %v", got, err)
 	}
