@@ -142,9 +142,12 @@ func (t *task) look(ctx context.Context, state State) (time.Duration, error) {
 	case errors.As(err, &away):
 		t.entry.tries++
 		return min(firstRetry<<min(t.entry.tries-1, 10), t.interval()), t.unanswered(ctx, state, away)
+	case errors.Is(err, plan.ErrUntrusted):
+		t.entry.tries = 0
+		return t.interval(), t.blocked(ctx, state, plan.CheckVerify, err.Error())
 	case err != nil:
 		t.entry.tries = 0
-		return t.interval(), t.blocked(ctx, state, "Resolve", err.Error())
+		return t.interval(), t.blocked(ctx, state, plan.CheckResolve, err.Error())
 	}
 	t.entry.tries = 0
 	if choice.Digest == "" || choice.Digest == s.Current.Digest {
@@ -176,7 +179,7 @@ func (t *task) lead(ctx context.Context, state State, choice supply.ImageChoice)
 			return 0, err
 		}
 		if problem != "" {
-			return t.interval(), t.blocked(ctx, state, "Permissions", problem)
+			return t.interval(), t.blocked(ctx, state, plan.CheckPermissions, problem)
 		}
 	}
 	permit := t.may(choice)
@@ -215,7 +218,7 @@ func (t *task) write(ctx context.Context, state State) (begun bool, err error) {
 	var refused *Refused
 	if errors.As(err, &refused) {
 		t.m.Status.Attempt = nil
-		return false, t.blocked(ctx, state, "Resolve", refused.Error())
+		return false, t.blocked(ctx, state, plan.CheckResolve, refused.Error())
 	}
 	if err != nil {
 		return false, fmt.Errorf("begin the agent's upgrade: %w", err)

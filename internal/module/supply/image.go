@@ -15,6 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/pack"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/wanted"
 	"github.com/slipway-dev/slipway/internal/source"
@@ -34,10 +35,30 @@ type ImageChoice struct {
 
 // Image says which version of an image is wanted, of those that its repository has as tags: what runs is image, in the version of current.
 // Only what comes from the same repository can be chosen. A catalogue may bind a version to its bytes, as VERSION@sha256:…; then no registry is
-// asked. Errors are as of Choose.
+// asked, but for a signature: where the agent has a policy of whose signature packages must have, its own image needs one as well. Errors are as of
+// Choose and Fetch.
 func (s *Shelf) Image(ctx context.Context, m *v1alpha1.Module, image string, current v1alpha1.RevisionReference) (ImageChoice, error) {
 	choice, err := s.image(ctx, m, image, current)
-	return choice, translated(err)
+	if err == nil && choice.Digest != "" && choice.Digest != current.Digest && s.Verify != nil {
+		err = s.signed(ctx, m, image, choice)
+	}
+	if err != nil {
+		return ImageChoice{}, translated(err)
+	}
+	return choice, nil
+}
+
+// signed looks for a signature that the agent's policy trusts.
+func (s *Shelf) signed(ctx context.Context, m *v1alpha1.Module, image string, choice ImageChoice) error {
+	r, err := s.registryOf(ctx, m, image)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if _, err := pack.CheckSignature(ctx, r.request.URL, choice.Digest, r.request.Auth, r.request.Insecure, s.Verify); err != nil {
+		return fmt.Errorf("the agent's image %s: %w", choice.Version, err)
+	}
+	return nil
 }
 
 func (s *Shelf) image(ctx context.Context, m *v1alpha1.Module, image string, current v1alpha1.RevisionReference) (ImageChoice, error) {
