@@ -140,6 +140,15 @@ const (
 	AgentUpgradeAdvised AgentUpgradePhase = "Advised"
 )
 
+// Ended tells whether nothing of an attempt is under way any more.
+func (p AgentUpgradePhase) Ended() bool {
+	switch p {
+	case AgentUpgradeCommitted, AgentUpgradeTakenBack, AgentUpgradeRefused, AgentUpgradeAdvised:
+		return true
+	}
+	return false
+}
+
 // AgentUpgradeStatus is how far the attempt is.
 type AgentUpgradeStatus struct {
 	// ObservedGeneration is the generation that the conditions are about.

@@ -237,7 +237,7 @@ func (y *yard) begin(image string, flags ...string) *v1alpha1.AgentUpgrade {
 	if err := y.List(y.t.Context(), &all, client.InNamespace(deploy.Namespace)); err != nil {
 		y.t.Fatal(err)
 	}
-	i := slices.IndexFunc(all.Items, func(u v1alpha1.AgentUpgrade) bool { return !protocol.Ended(u.Status.Phase) })
+	i := slices.IndexFunc(all.Items, func(u v1alpha1.AgentUpgrade) bool { return !u.Status.Phase.Ended() })
 	if i < 0 {
 		y.t.Fatal("no upgrade is under way")
 	}
@@ -265,7 +265,7 @@ func (y *yard) killAtEachStep(u *v1alpha1.AgentUpgrade) {
 		if err := y.Get(ctx, client.ObjectKeyFromObject(u), u); err != nil {
 			return err
 		}
-		if protocol.Ended(u.Status.Phase) {
+		if u.Status.Phase.Ended() {
 			return nil
 		}
 		if u.Status.Phase != seen {

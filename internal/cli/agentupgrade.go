@@ -96,7 +96,7 @@ func (a *App) awaitUpgrade(ctx context.Context, c *cluster, u *v1alpha1.AgentUpg
 			shown = u.Status.Phase
 			a.waitf("%s", readyMessage(u))
 		}
-		return protocol.Ended(shown), nil
+		return shown.Ended(), nil
 	})
 	if err != nil {
 		return fmt.Errorf("wait for AgentUpgrade %s, which is %s: %w", u.Name, cmp.Or(string(shown), "not begun"), cmp.Or(ctx.Err(), err))

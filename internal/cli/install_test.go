@@ -82,6 +82,7 @@ func TestManifestsCallTheAgentAsItIs(t *testing.T) {
 // The steps follow each other: an install is one thing per cluster.
 func TestInstallCheckUninstall(t *testing.T) {
 	w := worldIn(t, labtest.Simulated(t))
+	t.Cleanup(w.withoutAgent)
 	grant := deploy.Agent + "-" + deploy.ClusterAdmin
 
 	w.slipway("check").want(t, ExitFailed, "isn't installed", "slipway install")

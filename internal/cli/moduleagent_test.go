@@ -41,6 +41,27 @@ func (w *world) manned(version string, args ...string) {
 	w.running(f.Options, "error")
 }
 
+// withoutAgent deletes the agent's namespace, and waits until it is gone: the next test on the same cluster makes it again.
+func (w *world) withoutAgent() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	namespace := &unstructured.Unstructured{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	namespace.SetName(deploy.Namespace)
+	if err := w.Delete(ctx, namespace); client.IgnoreNotFound(err) != nil {
+		w.t.Error(err)
+	}
+	err := await.Object(ctx, w.cluster, namespace, func(left *unstructured.Unstructured) string {
+		if left != nil {
+			return "it is still there"
+		}
+		return ""
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+}
+
 // settled waits until a Module is in a phase, in the agent's words about its newest spec.
 func (w *modulesWorld) settled(m *v1alpha1.Module, phase v1alpha1.ModulePhase) *v1alpha1.Module {
 	w.t.Helper()
@@ -88,6 +109,7 @@ func (w *modulesWorld) level() string {
 func TestModuleVerbsWithAnAgent(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	w, host := modulesWorldIn(t, worldIn(t, labtest.Simulated(t))), registryHost(t, "")
+	t.Cleanup(w.withoutAgent)
 	signer, err := cosign.NewSigner()
 	if err != nil {
 		t.Fatal(err)

@@ -26,8 +26,3 @@ func (d *Driver) Advises(ctx context.Context, running v1alpha1.AgentBuild) (stri
 	}
 	return "", nil
 }
-
-// Attempts lists all attempts; none where the cluster doesn't know the kind.
-func (d *Driver) Attempts(ctx context.Context) ([]v1alpha1.AgentUpgrade, error) {
-	return d.attempts(ctx)
-}

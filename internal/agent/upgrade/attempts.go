@@ -18,8 +18,8 @@ import (
 // kept is how many attempts that have ended are kept.
 const kept = 10
 
-// attempts lists all attempts; none where the cluster doesn't know the kind.
-func (d *Driver) attempts(ctx context.Context) ([]v1alpha1.AgentUpgrade, error) {
+// Attempts lists all attempts; none where the cluster doesn't know the kind.
+func (d *Driver) Attempts(ctx context.Context) ([]v1alpha1.AgentUpgrade, error) {
 	var all v1alpha1.AgentUpgradeList
 	err := d.opts.Client.List(ctx, &all, client.InNamespace(d.opts.Namespace))
 	if err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
@@ -30,7 +30,7 @@ func (d *Driver) attempts(ctx context.Context) ([]v1alpha1.AgentUpgrade, error) 
 
 // Latest finds an attempt by its name, or, without one, the last that could be taken back.
 func (d *Driver) Latest(ctx context.Context, name string) (*v1alpha1.AgentUpgrade, error) {
-	all, err := d.attempts(ctx)
+	all, err := d.Attempts(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (d *Driver) prune(ctx context.Context, all []v1alpha1.AgentUpgrade) {
 func outdated(all []v1alpha1.AgentUpgrade) []*v1alpha1.AgentUpgrade {
 	var ended []*v1alpha1.AgentUpgrade
 	for i := range all {
-		if u := &all[i]; protocol.Ended(u.Status.Phase) && u.DeletionTimestamp.IsZero() {
+		if u := &all[i]; u.Status.Phase.Ended() && u.DeletionTimestamp.IsZero() {
 			ended = append(ended, u)
 		}
 	}

@@ -105,10 +105,7 @@ func (d *Driver) Running(ctx context.Context) (v1alpha1.AgentBuild, error) {
 	}
 	build.Image = d.imageOf(s.Spec.Template.Spec)
 	if build.Version = s.Annotations[versionAnnotation]; digestOf(build.Image) == "" {
-		name, tag := build.Image, ""
-		if colon := strings.LastIndex(name, ":"); colon > strings.LastIndex(name, "/") {
-			name, tag = name[:colon], name[colon+1:]
-		}
+		name, tag, _ := kube.SplitImage(build.Image)
 		build.Version = cmp.Or(build.Version, tag)
 		if build.Image, err = d.pulled(ctx, name, build.Slot); err != nil {
 			return none, err

@@ -3,7 +3,6 @@ package upgrade
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 
@@ -53,7 +52,7 @@ func (a *attempt) unfit(ctx context.Context, old *appsv1.StatefulSet) (*v1alpha1
 	if a.u.Annotations[v1alpha1.RetryAnnotation] == digestOf(to.Image) {
 		return nil, nil
 	}
-	all, err := a.attempts(ctx)
+	all, err := a.Attempts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look at earlier attempts: %w", err)
 	}
@@ -99,6 +98,6 @@ func (a *attempt) runsImage(ctx context.Context, s *appsv1.StatefulSet, build v1
 
 // digestOf is what an image's name says after the "@"; empty if it has no digest.
 func digestOf(image string) string {
-	_, digest, _ := strings.Cut(image, "@")
+	_, _, digest := kube.SplitImage(image)
 	return digest
 }

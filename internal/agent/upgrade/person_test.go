@@ -106,7 +106,7 @@ func TestThereAndBack(t *testing.T) {
 			if err := p.c.Get(t.Context(), client.ObjectKeyFromObject(u), u); err != nil {
 				t.Fatal(err)
 			}
-			return protocol.Ended(u.Status.Phase)
+			return u.Status.Phase.Ended()
 		})
 		if u.Status.Phase != protocol.Committed || u.Spec.To.Slot != want {
 			t.Fatalf("it is %s in slot %s: %+v", u.Status.Phase, u.Spec.To.Slot, u.Status.Failure)
@@ -136,7 +136,7 @@ func TestAnInstallationTakesOver(t *testing.T) {
 	d := p.driver(nil)
 	var underWay *upgrade.UnderWayError
 	p.await("it is under way", func() bool { return errors.As(d.Idle(t.Context()), &underWay) })
-	p.await("the end", func() bool { return protocol.Ended(p.get().Status.Phase) })
+	p.await("the end", func() bool { return p.get().Status.Phase.Ended() })
 	if err := d.Idle(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -403,7 +403,7 @@ func (p *plant) await(what string, holds func() bool) {
 func (p *plant) hasEnded() bool {
 	u := &v1alpha1.AgentUpgrade{}
 	err := p.seen.Get(p.t.Context(), client.ObjectKey{Namespace: p.namespace, Name: "next"}, u)
-	return err == nil && protocol.Ended(u.Status.Phase)
+	return err == nil && u.Status.Phase.Ended()
 }
 
 func (p *plant) get() *v1alpha1.AgentUpgrade {

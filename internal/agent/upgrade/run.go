@@ -116,12 +116,7 @@ type sight struct {
 	version string
 }
 
-// Look looks at all attempts and does what is due. It says whether one is under way.
-func (d *Driver) Look(ctx context.Context) (underWay bool, err error) {
-	seen, err := d.look(ctx)
-	return seen.underWay, err
-}
-
+// look looks at all attempts and does what is due.
 func (d *Driver) look(ctx context.Context) (seen sight, err error) {
 	for {
 		all := &v1alpha1.AgentUpgradeList{}
@@ -137,7 +132,7 @@ func (d *Driver) look(ctx context.Context) (seen sight, err error) {
 			if err != nil && !errors.Is(err, errSuperseded) {
 				errs = append(errs, fmt.Errorf("AgentUpgrade %s: %w", u.Name, err))
 			}
-			seen.underWay = seen.underWay || !protocol.Ended(u.Status.Phase)
+			seen.underWay = seen.underWay || !u.Status.Phase.Ended()
 		}
 		if !changed || len(errs) > 0 || ctx.Err() != nil {
 			if !seen.underWay {
@@ -157,7 +152,7 @@ func due(all []v1alpha1.AgentUpgrade) []*v1alpha1.AgentUpgrade {
 	for i := range all {
 		u := &all[i]
 		switch state := cmp.Or(u.Status.Phase, protocol.Pending); {
-		case protocol.Ended(state):
+		case state.Ended():
 			if !u.DeletionTimestamp.IsZero() {
 				out = append(out, u)
 			}
@@ -188,7 +183,7 @@ func (d *Driver) Rightful(ctx context.Context) (term.Tenure, error) {
 
 func (d *Driver) rightful(ctx context.Context) (term.Tenure, error) {
 	var latest term.Tenure
-	all, err := d.attempts(ctx)
+	all, err := d.Attempts(ctx)
 	if err != nil {
 		return latest, err
 	}

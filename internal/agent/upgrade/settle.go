@@ -26,12 +26,12 @@ func (e *UnderWayError) Error() string {
 
 // Idle is an [UnderWayError] if an attempt is under way.
 func (d *Driver) Idle(ctx context.Context) error {
-	all, err := d.attempts(ctx)
+	all, err := d.Attempts(ctx)
 	if err != nil {
 		return err
 	}
 	for _, u := range all {
-		if u.Status.Phase != "" && u.Status.Phase != protocol.Pending && !protocol.Ended(u.Status.Phase) {
+		if u.Status.Phase != "" && u.Status.Phase != protocol.Pending && !u.Status.Phase.Ended() {
 			return &UnderWayError{Name: u.Name, Phase: u.Status.Phase}
 		}
 	}
@@ -102,7 +102,7 @@ func (d *Driver) RemoveOther(ctx context.Context) error {
 
 // Release takes the finalizer from all attempts, so that they can be deleted when there is no agent any more.
 func (d *Driver) Release(ctx context.Context) error {
-	all, err := d.attempts(ctx)
+	all, err := d.Attempts(ctx)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (d *Driver) Step(ctx context.Context, u *v1alpha1.AgentUpgrade) (changed bo
 	}
 	a := &attempt{Driver: d, u: u, by: d.agent(u), holder: holder}
 	state := a.state()
-	if d.opts.Leading == nil && d.silentOther(holder) && !protocol.Ended(state) {
+	if d.opts.Leading == nil && d.silentOther(holder) && !state.Ended() {
 		_, err := term.Give(ctx, d.opts.Leases, d.opts.Name.Agent, holder.Tenure, d.opts.Slot)
 		return err == nil, ifNotMoved(err)
 	}

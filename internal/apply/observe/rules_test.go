@@ -47,6 +47,7 @@ func TestJudgedAnew(t *testing.T) {
 	if s, _, _ := pool.Get(one); s.Health.State != observe.Healthy {
 		t.Fatalf("before, it is healthy: %+v", s)
 	}
+	w.eventually("the watch runs", func() bool { return w.line.count("serviceaccounts", "watch=true") == 1 })
 	accounts := w.line.count("serviceaccounts")
 
 	strict.Store(true)

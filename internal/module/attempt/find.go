@@ -163,11 +163,14 @@ func (t *task) timeToLook(ctx context.Context) (bool, error) {
 	return inputs != t.m.Status.Plan.Inputs, nil
 }
 
-func (t *task) interval() time.Duration {
-	if t.m.Spec.Interval == nil || t.m.Spec.Interval.Duration <= 0 {
+func (t *task) interval() time.Duration { return Interval(t.m) }
+
+// Interval is the pause between two looks at a module's source.
+func Interval(m *v1alpha1.Module) time.Duration {
+	if m.Spec.Interval == nil || m.Spec.Interval.Duration <= 0 {
 		return defaultInterval
 	}
-	return t.m.Spec.Interval.Duration
+	return m.Spec.Interval.Duration
 }
 
 // putOff notes that somebody didn't answer: the pauses double, up to the interval.

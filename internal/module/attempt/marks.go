@@ -106,9 +106,14 @@ func (t *task) reject(event lifecycle.Event) {
 		a.Failure = why
 	}
 	entry := v1alpha1.Rejection{Failure: *why, Digest: target.Digest, Version: target.Version, Generation: generation}
-	others := slices.DeleteFunc(t.m.Status.Rejected, func(r v1alpha1.Rejection) bool { return r.Digest == entry.Digest })
-	t.m.Status.Rejected = append([]v1alpha1.Rejection{entry}, others...)
-	t.m.Status.Rejected = t.m.Status.Rejected[:min(len(t.m.Status.Rejected), maxRejected)]
+	Reject(&t.m.Status, entry)
+}
+
+// Reject puts one on the list of a status, in the place of an earlier one of the same digest.
+func Reject(s *v1alpha1.ModuleStatus, one v1alpha1.Rejection) {
+	others := slices.DeleteFunc(s.Rejected, func(r v1alpha1.Rejection) bool { return r.Digest == one.Digest })
+	s.Rejected = append([]v1alpha1.Rejection{one}, others...)
+	s.Rejected = s.Rejected[:min(len(s.Rejected), maxRejected)]
 }
 
 // deadline is how long what begins now may take.

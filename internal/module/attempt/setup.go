@@ -22,18 +22,23 @@ import (
 // SetUp registers the reconciler with mgr. Modules and grants are watched through a cache that holds all of them.
 func (r *Reconciler) SetUp(mgr ctrl.Manager, all cache.Cache) error {
 	err := ctrl.NewControllerManagedBy(mgr).Named("module").
-		WatchesRawSource(source.Kind(all, &v1alpha1.Module{}, &handler.TypedEnqueueRequestForObject[*v1alpha1.Module]{}, packaged(), byPeople())).
+		WatchesRawSource(source.Kind(all, &v1alpha1.Module{}, &handler.TypedEnqueueRequestForObject[*v1alpha1.Module]{}, packaged(), ByPeople())).
 		WatchesRawSource(source.Kind(all, &v1alpha1.ModuleGrant{}, handler.TypedEnqueueRequestsFromMapFunc(r.granted))).
 		WatchesRawSource(r.wakeup.source()).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](500*time.Millisecond, time.Minute),
+			RateLimiter:             Retries(),
 		}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("set up the module controller: %w", err)
 	}
 	return nil
+}
+
+// Retries paces what is tried again because the API server gave no answer.
+func Retries() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](500*time.Millisecond, time.Minute)
 }
 
 // granted has the modules planned anew that a grant bounds.
@@ -59,8 +64,8 @@ func packaged() predicate.TypedPredicate[*v1alpha1.Module] {
 	return predicate.NewTypedPredicateFuncs(func(m *v1alpha1.Module) bool { return m.Spec.Source.Builtin == nil })
 }
 
-// byPeople lets through what a person did: a new spec, an annotation, a deletion.
-func byPeople() predicate.TypedPredicate[*v1alpha1.Module] {
+// ByPeople lets through what a person did: a new spec, an annotation, a deletion.
+func ByPeople() predicate.TypedPredicate[*v1alpha1.Module] {
 	return predicate.TypedFuncs[*v1alpha1.Module]{UpdateFunc: func(e event.TypedUpdateEvent[*v1alpha1.Module]) bool {
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 			!maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()) ||

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/Masterminds/semver/v3"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/kube"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/supply"
+	"github.com/slipway-dev/slipway/internal/module/wanted"
 )
 
 // Agent is the agent of this cluster, as far as it can be replaced.
@@ -64,8 +63,6 @@ const (
 	watching = 2 * time.Second
 	// firstRetry is the pause after the first time that somebody didn't answer; it doubles, up to the interval.
 	firstRetry = 5 * time.Second
-	// defaultInterval is the pause between two looks for other versions.
-	defaultInterval = 10 * time.Minute
 )
 
 // agent says how the agent is, and has it upgraded.
@@ -96,30 +93,16 @@ func (t *task) agent(ctx context.Context) (time.Duration, error) {
 // reference is what a build is to a Module. A build that was named by its digest alone has the version that this process has: it is this one.
 func (t *task) reference(b v1alpha1.AgentBuild) v1alpha1.RevisionReference {
 	version := b.Version
-	if !isVersion(version) && isVersion(t.Version) {
+	if !wanted.IsVersion(version) && wanted.IsVersion(t.Version) {
 		version = t.Version
 	}
 	return v1alpha1.RevisionReference{Version: version, Digest: digestOf(b.Image)}
 }
 
-func isVersion(text string) bool {
-	_, err := semver.StrictNewVersion(strings.TrimPrefix(text, "v"))
-	return err == nil
-}
-
 // digestOf is what an image's name says after the "@".
 func digestOf(image string) v1alpha1.Digest {
-	_, digest, _ := strings.Cut(image, "@")
+	_, _, digest := kube.SplitImage(image)
 	return v1alpha1.Digest(digest)
-}
-
-// repositoryOf is an image's name without tag and digest.
-func repositoryOf(image string) string {
-	name, _, _ := strings.Cut(image, "@")
-	if colon := strings.LastIndex(name, ":"); colon > strings.LastIndex(name, "/") {
-		name = name[:colon]
-	}
-	return name
 }
 
 // askWithin bounds how long the registry and the catalogue have to answer: what is under way is not to wait for them.
@@ -211,8 +194,9 @@ func (t *task) write(ctx context.Context, state State) (begun bool, err error) {
 		return false, err
 	}
 	target := t.m.Status.Attempt.Target
+	repository, _, _ := kube.SplitImage(state.Running.Image)
 	err = t.Agent.Begin(ctx, Beginning{
-		Name: target.Revision, Version: target.Version, Image: repositoryOf(state.Running.Image) + "@" + string(target.Digest),
+		Name: target.Revision, Version: target.Version, Image: repository + "@" + string(target.Digest),
 		Retry: t.rejection(state, target.Digest) != nil, // nobody would have begun without a person's word
 	})
 	var refused *Refused
@@ -243,9 +227,4 @@ func (t *task) heed(ctx context.Context) error {
 	return nil
 }
 
-func (t *task) interval() time.Duration {
-	if t.m.Spec.Interval == nil || t.m.Spec.Interval.Duration <= 0 {
-		return defaultInterval
-	}
-	return t.m.Spec.Interval.Duration
-}
+func (t *task) interval() time.Duration { return attempt.Interval(t.m) }

@@ -12,10 +12,8 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
 )
-
-// maxRejected is how many rejections a status holds.
-const maxRejected = 16
 
 // reasonDeleted is of an attempt whose AgentUpgrade a person deleted.
 const reasonDeleted = "Deleted"
@@ -33,19 +31,11 @@ func phaseOf(u *v1alpha1.AgentUpgrade) v1alpha1.ModulePhase {
 	return v1alpha1.PhaseApplying
 }
 
-func ended(u *v1alpha1.AgentUpgrade) bool {
-	switch u.Status.Phase {
-	case v1alpha1.AgentUpgradeCommitted, v1alpha1.AgentUpgradeTakenBack, v1alpha1.AgentUpgradeRefused, v1alpha1.AgentUpgradeAdvised:
-		return true
-	}
-	return false
-}
-
 // underWay is the attempt that is, whoever has begun it: of several that wait the oldest.
 func underWay(all []v1alpha1.AgentUpgrade) *v1alpha1.AgentUpgrade {
 	var found []*v1alpha1.AgentUpgrade
 	for i := range all {
-		if !ended(&all[i]) {
+		if !all[i].Status.Phase.Ended() {
 			found = append(found, &all[i])
 		}
 	}
@@ -134,11 +124,7 @@ func failureOf(u *v1alpha1.AgentUpgrade) v1alpha1.Failure {
 }
 
 func (t *task) reject(a *v1alpha1.Attempt, why v1alpha1.Failure) {
-	s := &t.m.Status
-	one := v1alpha1.Rejection{Failure: why, Digest: a.Target.Digest, Version: a.Target.Version, Generation: a.Generation}
-	others := slices.DeleteFunc(s.Rejected, func(r v1alpha1.Rejection) bool { return r.Digest == one.Digest })
-	s.Rejected = append([]v1alpha1.Rejection{one}, others...)
-	s.Rejected = s.Rejected[:min(len(s.Rejected), maxRejected)]
+	attempt.Reject(&t.m.Status, v1alpha1.Rejection{Failure: why, Digest: a.Target.Digest, Version: a.Target.Version, Generation: a.Generation})
 }
 
 // rejection is why a digest failed last, nil if it didn't, or worked since: by the AgentUpgrades for it, and by what the status remembers of
@@ -154,7 +140,7 @@ func (t *task) rejection(state State, digest v1alpha1.Digest) *v1alpha1.Failure 
 	for i := range state.Attempts {
 		u := &state.Attempts[i]
 		since := u.Status.PhaseSince
-		if digestOf(u.Spec.To.Image) != digest || !ended(u) || u.Status.Phase == v1alpha1.AgentUpgradeAdvised || since == nil || since.Time.Before(at) {
+		if digestOf(u.Spec.To.Image) != digest || !u.Status.Phase.Ended() || u.Status.Phase == v1alpha1.AgentUpgradeAdvised || since == nil || since.Time.Before(at) {
 			continue
 		}
 		last, at = nil, since.Time

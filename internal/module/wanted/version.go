@@ -23,6 +23,12 @@ func parse(text string) (*semver.Version, error) {
 	return v, nil
 }
 
+// IsVersion tells whether a text is a version, with all three numbers, and with or without a "v" before it.
+func IsVersion(text string) bool {
+	_, err := parse(text)
+	return err == nil
+}
+
 // Range is a set of versions. The zero Range has every version that is a release.
 type Range struct {
 	text string

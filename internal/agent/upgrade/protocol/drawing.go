@@ -34,7 +34,7 @@ func diagram() string {
 	b.WriteString("```mermaid\nstateDiagram-v2\n  [*] --> " + string(Pending) + "\n")
 	edges.All(func(_, _, line string) { b.WriteString("  " + line + "\n") })
 	for _, p := range placed {
-		if p.ended && p.state != Gone {
+		if p.state.Ended() {
 			fmt.Fprintf(&b, "  %s --> [*]\n", p.state)
 		}
 	}

@@ -32,8 +32,6 @@ type place struct {
 	state State
 	// old and new are what each agent does there, in this order; recreate is what the old one does in mode Recreate, where that differs.
 	old, recreate, new []Action
-	// ended: nothing is under way any more.
-	ended bool
 	// means and works are for people: what it is, and which agent works.
 	means, works string
 }
@@ -75,23 +73,23 @@ func places() []place {
 			means: "the new agent has proved itself, and scales the old one down",
 		},
 		{
-			state: Committed, works: newWorks, ended: true,
+			state: Committed, works: newWorks,
 			means: "the new agent runs alone. The old one's template is kept, without pods",
 		},
 		{
-			state: TakenBack, works: oldWorks, ended: true,
+			state: TakenBack, works: oldWorks,
 			means: "the old agent runs alone, `status.failure` says why",
 		},
 		{
-			state: Refused, works: oldWorks, ended: true,
+			state: Refused, works: oldWorks,
 			means: "ended before the new agent was started, `status.failure` says why",
 		},
 		{
-			state: Advised, works: oldWorks, ended: true,
+			state: Advised, works: oldWorks,
 			means: "somebody else owns the agent, and is told what should be done",
 		},
 		{
-			state: Gone, works: "whichever did", ended: true,
+			state: Gone, works: "whichever did",
 			means: "the AgentUpgrade isn't there any more",
 		},
 	}
@@ -113,9 +111,6 @@ func Work(state State, agent Agent, facts Facts) []Action {
 		return slices.Clone(p.old)
 	}
 }
-
-// Ended says whether nothing is under way any more in a state.
-func Ended(state State) bool { return placeOf(state).ended }
 
 // placeOf returns the zero place for what is no state. The empty state, of an attempt that nobody has looked at yet, is Pending.
 func placeOf(state State) place {

@@ -114,7 +114,7 @@ func TestTransitionsOnlyMark(t *testing.T) {
 			if slices.ContainsFunc(work, Action.Mark) {
 				t.Errorf("the work of %s has marks in it: %v", p.state, work)
 			}
-			if p.ended && len(work) > 0 {
+			if p.state.Ended() && len(work) > 0 {
 				t.Errorf("%s has ended and has this to do: %v", p.state, work)
 			}
 		}

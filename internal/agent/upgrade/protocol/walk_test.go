@@ -126,12 +126,12 @@ func TestItEndsWithAWorkingAgent(t *testing.T) {
 	})
 	good := func(w world) bool {
 		switch {
-		case Ended(w.state) && w.works():
+		case w.ended() && w.works():
 			return true
-		case !Ended(w.state) && w.old == lost:
+		case !w.ended() && w.old == lost:
 			// Nobody is there to take back. A sound agent commits; one that isn't works on as it is, if it was started.
 			return w.flaw != sound && (!w.slotRuns(New) || w.lease == New) || !w.newUp
-		case Ended(w.state):
+		case w.ended():
 			// The one that is left was lost after the end, or before the other one was started: as without any upgrade.
 			return w.lease == Old && w.old == lost || w.lease == New && w.new == lost && !w.oldUp
 		}
@@ -175,7 +175,7 @@ func TestAGoodImageIsTakenAndABadOneIsNot(t *testing.T) {
 		for f, want := range map[flaw]State{sound: Committed, unfitHere: Refused, stillborn: TakenBack, useless: TakenBack} {
 			w := fresh(mode, f)
 			for range 100 {
-				if Ended(w.state) {
+				if w.ended() {
 					break
 				}
 				var next *move

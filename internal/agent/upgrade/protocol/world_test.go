@@ -46,6 +46,9 @@ func fresh(mode v1alpha1.AgentUpgradeMode, f flaw) world {
 }
 
 // runs says whether processes of an agent run, which look and decide.
+// ended: nothing is under way any more, perhaps because the AgentUpgrade isn't there.
+func (w world) ended() bool { return w.state == Gone || w.state.Ended() }
+
 func (w world) runs(a Agent) bool {
 	if a == Old {
 		return w.guard || w.slotRuns(Old)
@@ -219,7 +222,7 @@ func (w world) events(by Agent, finished bool) []Event {
 	if by == Old && (w.state == Probing && w.flaw == unfitHere || w.state == Starting && w.newUp && w.flaw == stillborn || w.state == Proving && w.flaw == useless) {
 		found = append(found, Failed)
 	}
-	if w.state != Pending && !Ended(w.state) {
+	if w.state != Pending && !w.ended() {
 		found = append(found, DeadlinePassed)
 	}
 	if w.asked {
