@@ -73,7 +73,7 @@ func (p *permits) others(ctx context.Context, m *v1alpha1.Module, of *plan.Plan)
 	for i := range list.Items {
 		one := moduleOf(&list.Items[i])
 		if one.Name == m.Name {
-			one.Requires, one.PackageRequires = of.Requires, nil // of the version that is to come
+			one.PackageRequires = of.PackageRequires // of the version that is to come
 		}
 		all = append(all, one)
 	}

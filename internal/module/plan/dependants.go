@@ -33,7 +33,8 @@ func (d *draft) neighbourhood(ctx context.Context) error {
 }
 
 // dependants holds the new version against the other modules: those that it needs, those that need it, and those that it doesn't go
-// together with. That a module which is needed isn't healthy yet is no problem: the plan waits for it.
+// together with. That a module which is needed isn't healthy yet is no problem: the plan waits for it. Only what is installed needs anything,
+// and only what it has it can lose: else anybody's Module that never works would hold up those that it names.
 func dependants(ctx context.Context, d *draft) error {
 	all, err := d.modules(ctx)
 	if err != nil || all == nil {
@@ -42,9 +43,11 @@ func dependants(ctx context.Context, d *draft) error {
 	for _, r := range d.plan.Requires {
 		d.requires(r, all)
 	}
+	now := d.module.Status.Current
 	for i, m := range d.neighbours {
 		for _, on := range m.Requires {
-			if on.Module != d.module.Name || inRange(on.Version, d.plan.Version) {
+			had := m.Version != "" && now != nil && inRange(on.Version, now.Version)
+			if !had || on.Module != d.module.Name || inRange(on.Version, d.plan.Version) {
 				continue
 			}
 			if slices.Contains(all[i].Spec.DependsOn, on) {

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/module/plan"
@@ -39,9 +40,11 @@ const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
 
 func TestDependants(t *testing.T) {
 	w := newWorld(t)
-	m := w.module()
+	m := w.runs("0.9.0")
 	w.other("needed", "1.2.0")
 	w.other("needing", "3.0.0", v1alpha1.ModuleDependency{Module: m.Name, Version: "<2"})
+	w.other("stranger", "", v1alpha1.ModuleDependency{Module: m.Name, Version: "<0.1"})
+	w.other("unmet", "1.0.0", v1alpha1.ModuleDependency{Module: m.Name, Version: "<0.1"})
 	w.other("rival", "1.0.0")
 	requires := func(name, version string) func(*plan.Package) {
 		return func(p *plan.Package) {
@@ -57,6 +60,7 @@ func TestDependants(t *testing.T) {
 		"Missing":   {reason: "what is required isn't there", version: "1.0.0", change: requires("nowhere", ">=2"), want: []string{"Dependants Module/nowhere: is required, and doesn't exist: create it, in a version of >=2"}},
 		"TooOld":    {reason: "what is required is too old", version: "1.0.0", change: requires("needed", ">=1.3"), want: []string{"Module/needed: is required in a version of >=1.3, and is 1.2.0"}},
 		"OutOfNeed": {reason: "somebody needs another version", version: "2.0.0", want: []string{"Module/needing: depends on " + m.Name + " <2, and this would be 2.0.0"}},
+		"Stranger":  {reason: "what was never installed needs nothing, and what isn't met already isn't lost", version: "1.1.0"},
 		"Conflict": {
 			reason: "the two don't go together", version: "1.0.0", want: []string{"Module/rival: doesn't go together with package runner 1.0.0"},
 			change: func(p *plan.Package) { p.Conflicts = []v1alpha1.ModuleDependency{{Module: "rival"}} },
@@ -83,6 +87,18 @@ func TestDependants(t *testing.T) {
 	}
 }
 
+// runs makes the test's Module, with something installed in a version.
+func (w *world) runs(version string) *v1alpha1.Module {
+	w.Helper()
+	m := w.module()
+	w.install(m, w.planned(m, version, func(p *plan.Package) {
+		p.Render = func(context.Context, plan.Rendering) ([]*unstructured.Unstructured, error) {
+			return w.objects(strings.ReplaceAll(settings, "info", "debug")), nil
+		}
+	}))
+	return m
+}
+
 func (w *world) planned(m *v1alpha1.Module, version string, change func(*plan.Package)) *plan.Plan {
 	w.Helper()
 	w.put(version, settings, change)
@@ -93,7 +109,7 @@ func (w *world) planned(m *v1alpha1.Module, version string, change func(*plan.Pa
 // each other by the names of packages.
 func TestWhatOtherPackagesRequire(t *testing.T) {
 	w := newWorld(t)
-	m := w.module()
+	m := w.runs("1.0.0")
 	needing := w.other("needing", "3.0.0")
 	w.other("unaware", "1.0.0")
 	say := func(status v1alpha1.ModuleStatus) {
@@ -119,6 +135,7 @@ func TestWhatOtherPackagesRequire(t *testing.T) {
 		status          v1alpha1.ModuleStatus
 		want            []string
 	}{
+		{reason: "only on its way for the first time", version: "3.0.0", status: v1alpha1.ModuleStatus{Attempt: attempt}},
 		{reason: "in the range", version: "1.9.0", status: v1alpha1.ModuleStatus{Current: &installed}},
 		{reason: "beyond what is installed bears", version: "2.0.0", status: v1alpha1.ModuleStatus{Current: &installed}, want: []string{problem("<2", "2.0.0")}},
 		{reason: "beyond both", version: "3.0.0", status: v1alpha1.ModuleStatus{Current: &installed, Attempt: attempt}, want: []string{problem("<2", "3.0.0"), problem("<3", "3.0.0")}},

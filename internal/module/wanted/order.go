@@ -171,7 +171,7 @@ func (g graph) around(group []string) []string {
 }
 
 // Waits says for which other modules one has to wait before anything of it is begun, each with what to do. One that fails, or waits for a person,
-// holds up only those whose requirements aren't met by what is installed.
+// holds up only those whose requirements aren't met by what is installed, and one that was never installed none that it requires.
 func Waits(name string, all []Module) []string {
 	all = Resolved(all)
 	byName := map[string]Module{}
@@ -193,7 +193,7 @@ func Waits(name string, all []Module) []string {
 		}
 	}
 	for _, m := range all {
-		if m.Name != name && moving(m) && slices.ContainsFunc(m.Requires, func(r v1alpha1.ModuleDependency) bool { return r.Module == name }) && !requires(byName[name], m.Name) {
+		if m.Name != name && m.Version != "" && moving(m) && slices.ContainsFunc(m.Requires, func(r v1alpha1.ModuleDependency) bool { return r.Module == name }) && !requires(byName[name], m.Name) {
 			reasons = append(reasons, fmt.Sprintf("module %s, which requires this one, is %s: it is proved before this one changes", m.Name, m.Phase))
 		}
 	}

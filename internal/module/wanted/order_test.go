@@ -316,6 +316,47 @@ func TestPackageRequires(t *testing.T) {
 	}
 }
 
+// TestStrangersClaims: anybody may call a package, or a Module, what others require. It holds up none of them.
+func TestStrangersClaims(t *testing.T) {
+	const runner = "runner 1.4.2 Planned: certs >=1.14 <1.20"
+	for name, tc := range map[string]struct {
+		reason string
+		all    []wanted.Module
+		claims []string // besides runner's and the real one's
+		want   string   // of which module it is required
+	}{
+		"Planned":    {"what isn't installed doesn't come before what is", modules(runner, "real 1.18.2 Installed", "aaa - Planned"), []string{"aaa=certs"}, "real"},
+		"Other":      {"nor what is installed in another version", modules(runner, "real 1.18.2 Installed", "aaa 9.0.0 Installed"), []string{"aaa=certs"}, "real"},
+		"Named":      {"nor by the name of the Module", modules(runner, "real 1.18.2 Installed", "certs - Blocked"), nil, "real"},
+		"Going":      {"nor what is being deleted", modules(runner, "real 1.18.2 Installed", "aaa 1.18.2 Uninstalling x"), []string{"aaa=certs"}, "real"},
+		"Sick":       {"nor what isn't healthy", modules(runner, "real 1.18.2 Installed", "aaa 1.18.2 Installed!"), []string{"aaa=certs"}, "real"},
+		"Moving":     {"nor what is always being changed", modules(runner, "real 1.18.2 Installed", "aaa 1.18.2 Soaking"), []string{"aaa=certs"}, "real"},
+		"Replanning": {"or planned", modules(runner, "real 1.18.2 Installed", "aaa 1.18.2 Planning"), []string{"aaa=certs"}, "real"},
+		"Said":       {"a person's word says which", modules(runner, "real 1.18.2 Installed", "other 1.18.2 Installed!"), []string{"other=certs"}, "other"},
+		"Itself":     {"what it calls itself says nothing", modules(runner, "real 1.18.2 Installed!"), nil, "real"},
+		"MayYet":     {"one that may meet it yet comes before one that doesn't", modules(runner, "real - Planned", "aaa 9.0.0 Installed"), []string{"aaa=certs"}, "real"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := packaged(tc.all, append([]string{"real=certs"}, tc.claims...)...)
+			all[0].PackageRequires, all[0].Requires = all[0].Requires, nil
+			if name == "Itself" {
+				all[0].Package = "certs"
+			}
+			if name == "Said" {
+				all[0].Requires = []v1alpha1.ModuleDependency{{Module: "other"}}
+			}
+			requires := wanted.Resolved(all)[0].Requires
+			if got := requires[len(requires)-1].Module; got != tc.want {
+				t.Errorf("%s: it requires %s, want %s", tc.reason, got, tc.want)
+			}
+		})
+	}
+	first := modules("certs 1.18.2 Planned", "aaa - Soaking: certs")
+	if got := wanted.Waits("certs", first); len(got) != 0 {
+		t.Errorf("what was never installed holds up what it requires: %q", got)
+	}
+}
+
 // TestOf: what counts of a Module is what may be in the cluster; only before there is anything, what is planned.
 func TestOf(t *testing.T) {
 	of := func(version, requires string) v1alpha1.RevisionReference {
