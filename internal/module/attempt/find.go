@@ -16,8 +16,10 @@ import (
 const (
 	// defaultInterval is the pause between two looks at a source.
 	defaultInterval = 10 * time.Minute
-	// firstRetry is the pause after the first time that somebody didn't answer; it doubles, up to the interval.
+	// firstRetry is the pause after the first time that somebody didn't answer; it doubles.
 	firstRetry = 5 * time.Second
+	// lastRetry is up to which the pause doubles at least, however short the interval is.
+	lastRetry = 5 * time.Minute
 	// spread is by how much of it an interval is longer or shorter at random, so that modules don't ask all at once.
 	spread = 0.1
 )
@@ -173,7 +175,16 @@ func Interval(m *v1alpha1.Module) time.Duration {
 	return m.Spec.Interval.Duration
 }
 
-// putOff notes that somebody didn't answer: the pauses double, up to the interval.
+// RetryAfter is the pause after somebody hasn't answered that many times in a row, the last time after a while: it doubles up to the interval, or
+// five minutes if that is shorter. Nor is it shorter than that while, so that who asks somebody that is dead is busy with it half of the time at
+// most.
+func RetryAfter(tries int, interval, took time.Duration) time.Duration {
+	const doublings = 10
+	pause := min(firstRetry<<min(max(tries-1, 0), doublings), max(interval, lastRetry))
+	return max(pause, took)
+}
+
+// putOff notes that somebody didn't answer.
 func (t *task) putOff(why error) {
 	look := &t.entry.look
 	requested := t.m.Annotations[meta.ReconcileRequestAnnotation]
@@ -181,8 +192,9 @@ func (t *task) putOff(why error) {
 		look.tries = 0
 	}
 	look.tries++
-	pause := min(firstRetry<<min(look.tries-1, 10), t.interval())
-	look.retry, look.generation, look.requested, look.problem = t.now.Add(pause), t.m.Generation, requested, why.Error()
+	now := t.settings.Now()
+	pause := RetryAfter(look.tries, t.interval(), now.Sub(t.now))
+	look.retry, look.generation, look.requested, look.problem = now.Add(pause), t.m.Generation, requested, why.Error()
 	t.again(pause)
 }
 

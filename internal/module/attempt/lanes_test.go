@@ -2,9 +2,11 @@ package attempt
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,6 +17,59 @@ import (
 	"github.com/slipway-dev/slipway/internal/module/lifecycle"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 )
+
+// TestLanesAreFair: whoever asked first comes first, also where somebody asks again and again, and nobody waits for who doesn't ask any more.
+func TestLanesAreFair(t *testing.T) {
+	l := newLanes(1)
+	enter := func(module string, want bool) {
+		t.Helper()
+		if got := l.enter(module); got != want {
+			t.Fatalf("%s gets a lane: %t, want %t", module, got, want)
+		}
+	}
+	turn := func(got []string, want ...string) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Fatalf("it is the turn of %v, want %v", got, want)
+		}
+	}
+	enter("greedy", true)
+	enter("b", false)
+	enter("a", false)
+	enter("b", false)
+	turn(l.leave(), "b")
+	enter("greedy", false)
+	enter("a", false)
+	enter("b", true)
+	turn(l.leave(), "a")
+	turn(l.quit("a"), "greedy")
+	turn(l.quit("a"))
+	enter("greedy", true)
+	turn(l.leave())
+}
+
+// TestRetryAfter: the pauses get longer however short a module's interval is, and are no shorter than what it took to learn that nobody answers.
+func TestRetryAfter(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason   string
+		tries    int
+		interval time.Duration
+		took     time.Duration
+		want     time.Duration
+	}{
+		"First":    {"soon", 1, time.Hour, 0, 5 * time.Second},
+		"Third":    {"doubled twice", 3, time.Hour, 0, 20 * time.Second},
+		"Interval": {"up to the interval", 20, 20 * time.Minute, 0, 20 * time.Minute},
+		"Short":    {"beyond one that is short", 20, 10 * time.Second, 0, 5 * time.Minute},
+		"Dead":     {"as long as it took", 1, 10 * time.Second, 4 * time.Minute, 4 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := RetryAfter(tc.tries, tc.interval, tc.took); got != tc.want {
+				t.Errorf("%s: the pause is %s, want %s", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
 
 type planner func(context.Context, *v1alpha1.Module) (*plan.Plan, error)
 
@@ -52,6 +107,9 @@ func TestPlansLeaveWorkersFree(t *testing.T) {
 	var working sync.WaitGroup
 	working.Go(func() { look(w.name) })
 	<-begun
+	gone := w.name + "-gone"
+	a.lanes.enter(gone)
+	look(gone) // it isn't there any more, and nobody waits behind it
 	look(other.Name)
 	look(other.Name)
 	if n := plans.Load(); n != 1 {

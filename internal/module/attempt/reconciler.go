@@ -55,6 +55,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if m.Spec.Source.Builtin != nil {
+		r.wakeup.wake(r.lanes.quit(m.Name)...)
 		return ctrl.Result{}, nil // package builtin's
 	}
 	e := r.memory.of(m.Name)
@@ -63,7 +64,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		Reconciler: r, log: ctrl.LoggerFrom(ctx), m: m, before: m.DeepCopy(), entry: e, now: r.settings.Now(),
 		decided: map[lifecycle.Event]bool{},
 	}
-	if err := t.run(ctx); err != nil {
+	err := t.run(ctx)
+	t.quitLane()
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: t.next}, nil
@@ -73,6 +76,7 @@ func (r *Reconciler) forget(ctx context.Context, module string) {
 	_, _ = r.Pool.Ensure(ctx, module, kube.Identity{}, nil) // letting go can't fail
 	_, _ = r.Pool.EnsureInputs(ctx, module, kube.Identity{}, nil)
 	r.inputs.set(module, nil)
+	r.wakeup.wake(r.lanes.quit(module)...)
 	r.Engine.Forget(plan.Owner(module), r.memory.of(module).refs...)
 	r.memory.forget(module)
 	r.Metrics.forget(module)
@@ -91,6 +95,8 @@ type task struct {
 
 	// decided are the events that led nowhere in this reconcile.
 	decided map[lifecycle.Event]bool
+	// queues says that the module waits for a lane.
+	queues bool
 	// permit is what is said of the last good plan.
 	permit Permit
 	// failure is why the work of the state failed.

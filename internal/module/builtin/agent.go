@@ -58,12 +58,8 @@ type Images interface {
 	Image(ctx context.Context, m *v1alpha1.Module, image string, current v1alpha1.RevisionReference) (supply.ImageChoice, error)
 }
 
-const (
-	// watching is the pause between two looks at an attempt that is under way.
-	watching = 2 * time.Second
-	// firstRetry is the pause after the first time that somebody didn't answer; it doubles, up to the interval.
-	firstRetry = 5 * time.Second
-)
+// watching is the pause between two looks at an attempt that is under way.
+const watching = 2 * time.Second
 
 // agent says how the agent is, and has it upgraded.
 func (t *task) agent(ctx context.Context) (time.Duration, error) {
@@ -124,7 +120,7 @@ func (t *task) look(ctx context.Context, state State) (time.Duration, error) {
 	switch {
 	case errors.As(err, &away):
 		t.entry.tries++
-		return min(firstRetry<<min(t.entry.tries-1, 10), t.interval()), t.unanswered(ctx, state, away)
+		return attempt.RetryAfter(t.entry.tries, t.interval(), t.Now().Sub(t.now.Time)), t.unanswered(ctx, state, away)
 	case errors.Is(err, plan.ErrUntrusted):
 		t.entry.tries = 0
 		return t.interval(), t.blocked(ctx, state, plan.CheckVerify, err.Error())
