@@ -306,7 +306,7 @@ func (w *world) install(m *v1alpha1.Module, p *plan.Plan) {
 			Module: m.Name, Number: number, Version: p.Version, Package: p.Package, Namespace: p.Namespace, Reversible: p.Reversible, Permissions: p.Permissions,
 		},
 	}
-	if err := w.store.Save(w.Context(), rev, p.Steps, nil, content); err != nil {
+	if err := w.store.Save(w.Context(), rev, p.Steps, p.Before, content); err != nil {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() { _ = w.client.Delete(context.Background(), rev) })

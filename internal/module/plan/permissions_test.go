@@ -177,3 +177,21 @@ subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: NAME}]`) {
 		t.Errorf("reversible %t, %v: want no way back", p.Reversible, p.Irreversible)
 	}
 }
+
+// TestAdoptedNamespace: a namespace that was there before the module isn't its own in the next version either, although the grant lets the module
+// have it.
+func TestAdoptedNamespace(t *testing.T) {
+	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: NS}"
+	w := newWorld(t)
+	w.make(namespace)
+	w.grant(`{clusterObjects: [{group: "", kind: Namespace, names: [NS]}]}`)
+	w.put("1.0.0", namespace)
+	m := w.module(func(s *v1alpha1.ModuleSpec) { s.Adopt = true })
+	p := w.plan(m)
+	if len(p.Before) != 1 {
+		t.Fatalf("%d objects were there before, want the namespace", len(p.Before))
+	}
+	w.install(m, p)
+	w.put("2.0.0", docs(namespace, settings))
+	wantProblems(t, w.plan(m), "what is in it is others'", "Permissions ConfigMap/"+w.name+"/settings")
+}

@@ -120,9 +120,11 @@ type draft struct {
 	module *v1alpha1.Module
 	plan   *Plan
 
-	// current is the committed revision, nil if there is none. known are all objects that a revision of this module has, or had.
+	// current is the committed revision, nil if there is none. known are all objects that a revision of this module has, or had; found are those
+	// that were there before it.
 	current *revision.Revision
 	known   map[kube.Ref]bool
+	found   map[kube.Ref]bool
 	grant   *v1alpha1.ModuleGrant
 	pkg     *Package
 	served  *served

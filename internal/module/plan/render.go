@@ -119,8 +119,8 @@ func scopes(objects []*unstructured.Unstructured) map[schema.GroupKind]bool {
 
 const crdKind = "CustomResourceDefinition"
 
-// namespace adds the module's own namespace, unless it was there before: then it is somebody else's, and stays as it is. What the grant says of
-// pods holds for all that run in it.
+// namespace adds the module's own namespace, unless it was there before: then it is somebody else's, also where the grant has let an earlier
+// revision take it over, and stays as it is. What the grant says of pods holds for all that run in it.
 func (d *draft) namespace(ctx context.Context) error {
 	name := d.plan.Namespace
 	ref := kube.Ref{Kind: "Namespace", Name: name}
@@ -136,7 +136,7 @@ func (d *draft) namespace(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read namespace %s: %w", name, err)
 	default:
-		d.own = live.Labels[v1alpha1.GroupVersion.Group+"/name"] == d.module.Name || d.known[ref]
+		d.own = !d.found[ref] && (live.Labels[v1alpha1.GroupVersion.Group+"/name"] == d.module.Name || d.known[ref])
 	}
 	if !d.own {
 		return nil

@@ -17,7 +17,7 @@ import (
 
 // history reads the committed revision, and what the attempts since have brought.
 func history(ctx context.Context, d *draft) error {
-	d.known = map[kube.Ref]bool{}
+	d.known, d.found = map[kube.Ref]bool{}, map[kube.Ref]bool{}
 	for _, name := range revisionsOf(d.module) {
 		isCurrent := d.module.Status.Current != nil && d.module.Status.Current.Revision == name
 		r, err := d.Revisions.Load(ctx, name)
@@ -36,6 +36,9 @@ func history(ctx context.Context, d *draft) error {
 		}
 		for _, o := range revision.Objects(r.Steps) {
 			d.known[kube.RefOf(o).Unversioned()] = true
+		}
+		for _, o := range r.Before {
+			d.found[kube.RefOf(o).Unversioned()] = true
 		}
 	}
 	return nil
