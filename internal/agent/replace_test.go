@@ -169,6 +169,35 @@ func TestAgentModuleWaits(t *testing.T) {
 	h.the(upgradeName(digest, "1"))
 }
 
+// TestAgentModuleGuardedAgain: what guards the Module may be gone when a process goes on with what another one has begun, or takes it back.
+func TestAgentModuleGuardedAgain(t *testing.T) {
+	const unasked = "nobody asks who writes Modules"
+	h := newHarbour(t)
+	digest := h.push("1.1.0", time.Time{})
+	if _, err := h.looks(h.agent(1)); !errors.Is(err, errEnded) || h.module.Status.Phase != v1alpha1.PhasePreparing {
+		t.Fatalf("the process hasn't ended after its first write: %v, %s", err, h.module.Status.Phase)
+	}
+	h.unguarded = unasked
+	h.is(h.agent(0), "it isn't begun", v1alpha1.PhaseBlocked, "1.0.0", unasked)
+	if n := len(h.upgrades()); n > 0 || h.module.Status.Attempt != nil || len(h.module.Status.Rejected) > 0 {
+		t.Fatalf("%d AgentUpgrades have begun; %+v", n, h.module.Status)
+	}
+	h.unguarded = ""
+	r := h.agent(0)
+	h.is(r, "nothing is in the way", v1alpha1.PhasePreparing, "1.0.0")
+	h.annotate(v1alpha1.RollbackAnnotation, digest)
+	h.unguarded = unasked
+	h.is(r, "nobody knows who wants it back", v1alpha1.PhaseApplying, "1.0.0", "slipway.dev/rollback isn't heeded: "+unasked)
+	if u := h.the(upgradeName(digest, "1")); u.Annotations[v1alpha1.RollbackAnnotation] != "" {
+		t.Error("it is taken back")
+	}
+	h.unguarded = ""
+	h.is(r, "a person wants it back", v1alpha1.PhaseApplying, "1.0.0")
+	if u := h.the(upgradeName(digest, "1")); u.Annotations[v1alpha1.RollbackAnnotation] == "" {
+		t.Error("it isn't taken back")
+	}
+}
+
 // TestAgentModuleCatalogue: a catalogue may bind a version to its bytes; then no registry is asked.
 func TestAgentModuleCatalogue(t *testing.T) {
 	h := newHarbour(t, func(m *v1alpha1.Module) {

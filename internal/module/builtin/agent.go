@@ -152,20 +152,27 @@ func (t *task) lead(ctx context.Context, state State, choice supply.ImageChoice)
 	if why := t.rejection(state, choice.Digest); why != nil && !retry {
 		return t.interval(), t.settle(ctx, v1alpha1.PhaseRolledBack, words{reason: string(v1alpha1.PhaseRolledBack), stalled: true, message: t.rolledBack(state, why)})
 	}
-	if t.Guarded != nil {
-		problem, err := t.Guarded(ctx, t.m)
-		if err != nil {
-			return 0, err
-		}
-		if problem != "" {
-			return t.interval(), t.blocked(ctx, state, plan.CheckPermissions, problem)
-		}
+	problem, err := t.unguarded(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if problem != "" {
+		return t.interval(), t.blocked(ctx, state, plan.CheckPermissions, problem)
 	}
 	permit := t.may(choice)
 	if !permit.MayStart {
 		return t.wait(ctx, state, choice, permit)
 	}
 	return t.begin(ctx, state)
+}
+
+// unguarded says why nobody can tell whether who wrote the Module may have the agent replaced; empty: they may. It is asked before each thing
+// that the Module has done, whatever was found before: a process may have ended since, and what guards the Module may be gone.
+func (t *task) unguarded(ctx context.Context) (problem string, err error) {
+	if t.Guarded == nil {
+		return "", nil
+	}
+	return t.Guarded(ctx, t.m)
 }
 
 // begin writes the intention, and then the AgentUpgrade.

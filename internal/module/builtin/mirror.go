@@ -56,10 +56,9 @@ func underWay(all []v1alpha1.AgentUpgrade) *v1alpha1.AgentUpgrade {
 // mirror says of a module what its AgentUpgrade says.
 func (t *task) mirror(ctx context.Context, u *v1alpha1.AgentUpgrade) (time.Duration, error) {
 	s, phase := &t.m.Status, phaseOf(u)
-	if is := string(digestOf(u.Spec.To.Image)); t.m.Annotations[v1alpha1.RollbackAnnotation] == is && u.Annotations[v1alpha1.RollbackAnnotation] != is {
-		if err := t.Agent.AskBack(ctx, u); err != nil {
-			return 0, err
-		}
+	unheeded, err := t.askBack(ctx, u)
+	if err != nil {
+		return 0, err
 	}
 	if from := digestOf(u.Spec.From.Image); s.Current == nil || s.Current.Digest != from { // until the new one is committed
 		s.Current = &v1alpha1.RevisionReference{Version: u.Spec.From.Version, Digest: from}
@@ -90,7 +89,22 @@ func (t *task) mirror(ctx context.Context, u *v1alpha1.AgentUpgrade) (time.Durat
 		message = ready.Message
 	}
 	message = fmt.Sprintf("AgentUpgrade %s is %s: %s", u.Name, cmp.Or(u.Status.Phase, v1alpha1.AgentUpgradePending), message)
+	if unheeded != "" {
+		message += ". The annotation " + v1alpha1.RollbackAnnotation + " isn't heeded: " + unheeded
+	}
 	return watching, t.settle(ctx, phase, words{reason: string(phase), reconciling: true, message: message})
+}
+
+// askBack asks for an attempt to be taken back, if the Module says so. It returns why not, if whoever wrote that was asked by nobody.
+func (t *task) askBack(ctx context.Context, u *v1alpha1.AgentUpgrade) (unheeded string, err error) {
+	is := string(digestOf(u.Spec.To.Image))
+	if t.m.Annotations[v1alpha1.RollbackAnnotation] != is || u.Annotations[v1alpha1.RollbackAnnotation] == is {
+		return "", nil
+	}
+	if unheeded, err = t.unguarded(ctx); unheeded != "" || err != nil {
+		return unheeded, err
+	}
+	return "", t.Agent.AskBack(ctx, u)
 }
 
 // conclude says what became of the attempt in the status, of which nothing is under way. begun says that it was only about to begin, and has
@@ -100,7 +114,15 @@ func (t *task) conclude(ctx context.Context, state State) (begun bool, err error
 	a := s.Attempt
 	at := slices.IndexFunc(state.Attempts, func(u v1alpha1.AgentUpgrade) bool { return u.Name == a.Target.Revision })
 	if at < 0 && s.Phase == v1alpha1.PhasePreparing {
-		return t.write(ctx, state)
+		problem, err := t.unguarded(ctx)
+		if err != nil {
+			return false, err
+		}
+		if problem == "" {
+			return t.write(ctx, state)
+		}
+		s.Attempt = nil // nothing has begun; the next look says why
+		return false, nil
 	}
 	s.Attempt = nil
 	if at < 0 {
