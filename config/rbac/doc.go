@@ -63,6 +63,9 @@ package rbac
 // One replica leads; the others wait for its lease. The lease lives in the agent's own namespace.
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=slipway-system,verbs=get;create;update;patch
 
+// Whether another process asks to serve delivery in the agent's place: it does so by this lease.
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,resourceNames=slipway-delivery,namespace=slipway-system,verbs=list;watch
+
 // The agent's own upgrade, in its own namespace: attempts are made for the module of the agent, read, their status written, and the oldest
 // deleted; the two StatefulSets that are its slots are made and changed, and those alone; the probe's pod and the guard of an upgrade are
 // made, read and removed. To make an object can't be bound to a name. The slots' pods are read for what keeps them from running.

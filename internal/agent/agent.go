@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"net/http"
 	"time"
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
@@ -14,14 +14,12 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -31,20 +29,10 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade"
-	"github.com/slipway-dev/slipway/internal/apply"
-	"github.com/slipway-dev/slipway/internal/apply/observe"
-	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/delivery"
 	"github.com/slipway-dev/slipway/internal/delivery/sources"
-	"github.com/slipway-dev/slipway/internal/health/interpret"
-	"github.com/slipway-dev/slipway/internal/health/interpreters"
-	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/attempt"
-	"github.com/slipway-dev/slipway/internal/module/builtin"
 	"github.com/slipway-dev/slipway/internal/module/pack"
-	"github.com/slipway-dev/slipway/internal/source"
-	"github.com/slipway-dev/slipway/internal/source/bucket"
-	"github.com/slipway-dev/slipway/internal/source/oci"
 	"github.com/slipway-dev/slipway/internal/telemetry"
 )
 
@@ -72,6 +60,11 @@ type Options struct {
 	// LeaderElect lets one of several replicas work, by a Lease in LeaseNamespace.
 	LeaderElect    bool
 	LeaseNamespace string
+	// Serve is the one part of Slipway that this process serves: v1alpha1.BuiltinDelivery. It elects by a Lease of that part, and needs
+	// LeaderElect. Empty: this is the agent, which serves everything that no such process asks to serve.
+	Serve string
+	// TakeBack is for how long nobody else may serve a part, before the agent takes it back. Default: 30s.
+	TakeBack time.Duration
 	// Slot is the place of this process among the two that an agent may have in a cluster. Empty: it has none, and has no part in
 	// self-upgrade.
 	Slot v1alpha1.AgentSlot
@@ -136,6 +129,19 @@ func run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	cfg.UserAgent = userAgent
 	cfg.WarningHandler = rest.NoWarnings{} // the API server warns of the finalizer's name, which is Flux's
 	cfg.Wrap(tel.Transport)
+	shown, err := opts.show(tel)
+	if err != nil {
+		return err
+	}
+	defer shown()
+	if opts.Serve != "" {
+		return runPart(ctx, cfg, tel, opts)
+	}
+	return runAgent(ctx, cfg, tel, opts)
+}
+
+// runAgent runs the agent. Delivery is a wing of it, which it may leave to others, where agents elect one of them.
+func runAgent(ctx context.Context, cfg *rest.Config, tel *telemetry.Telemetry, opts Options) error {
 	seat, err := opts.takeSeat(cfg)
 	if err != nil {
 		return err
@@ -145,28 +151,46 @@ func run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	seat.leave = stop
 	defer seat.drive(ctx)()
 	cfg.Wrap(seat.fence.Wrap)
-	mgr, err := newManager(cfg, seat, opts)
+	mgr, err := newManager(cfg, managing{lock: seat.lock, id: Names().Agent, listens: true}, opts)
 	if err != nil {
 		return err
 	}
 	if err := reached(ctx, opts.Log, func() error { return installed(mgr.GetRESTMapper(), opts) }); err != nil {
 		return err
 	}
-	shown, err := opts.show(tel)
-	if err != nil {
+	if err := reached(ctx, opts.Log, func() error { return seat.keepOthersOut(ctx, opts) }); err != nil {
 		return err
 	}
-	defer shown()
 	var hide func()
 	if opts.moduleMetrics, hide, err = opts.showModules(); err != nil {
 		return err
 	}
 	defer hide()
 	opts.driver = seat.driver
-	if err := setUp(ctx, mgr, cfg, tel, opts); err != nil {
+	g, err := newGround(cfg, tel, opts)
+	if err != nil {
 		return err
 	}
-	seat.works(mgr)
+	w := &wing{ground: g, post: seat.post(opts), mapper: mgr.GetRESTMapper()}
+	mods, kinds, err := setUpModules(ctx, mgr, g, w)
+	if err != nil {
+		return err
+	}
+	if err := w.join(ctx, mgr); err != nil {
+		return err
+	}
+	definitions := func(ctx context.Context) error {
+		return g.clients.WatchDefinitions(ctx, func(name string) {
+			w.definitionChanged(name)
+			kinds.changed(name)
+		})
+	}
+	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(g.events.Start), everywhere(closing(mods.close))} {
+		if err := mgr.Add(r); err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
+	}
+	seat.works(mgr, w)
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("run the agent: %w", err)
 	}
@@ -183,27 +207,41 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-func newManager(cfg *rest.Config, seat *seat, opts Options) (manager.Manager, error) {
+// managing says how a manager differs from others.
+type managing struct {
+	lock    resourcelock.Interface
+	id      string             // of the lock, in the metric of elections
+	listens bool               // for metrics, probes and profiles
+	mapper  apimeta.RESTMapper // that of another manager; nil: its own
+}
+
+func newManager(cfg *rest.Config, how managing, opts Options) (manager.Manager, error) {
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(cfg, manager.Options{
-		Scheme: scheme,
-		Logger: opts.Log,
-		Cache:  cacheOptions(opts),
-		Metrics: server.Options{
-			BindAddress: cmp.Or(opts.MetricsAddress, nowhere),
-		},
-		HealthProbeBindAddress:              cmp.Or(opts.HealthAddress, nowhere),
-		PprofBindAddress:                    cmp.Or(opts.ProfileAddress, nowhere),
+	out := manager.Options{
+		Scheme:                              scheme,
+		Logger:                              opts.Log,
+		Cache:                               cacheOptions(opts),
+		Metrics:                             server.Options{BindAddress: nowhere},
+		HealthProbeBindAddress:              nowhere,
+		PprofBindAddress:                    nowhere,
 		LeaderElection:                      opts.LeaderElect,
-		LeaderElectionResourceLockInterface: seat.lock,
-		LeaderElectionID:                    Names().Agent, // the metric has it as name
+		LeaderElectionResourceLockInterface: how.lock,
+		LeaderElectionID:                    how.id,
 		LeaderElectionReleaseOnCancel:       true,
 		RenewDeadline:                       new(renewDeadline),
 		Controller:                          config.Controller{CacheSyncTimeout: cacheSyncTimeout, SkipNameValidation: new(true)},
-	})
+	}
+	if how.listens {
+		out.Metrics.BindAddress = cmp.Or(opts.MetricsAddress, nowhere)
+		out.HealthProbeBindAddress, out.PprofBindAddress = cmp.Or(opts.HealthAddress, nowhere), cmp.Or(opts.ProfileAddress, nowhere)
+	}
+	if how.mapper != nil {
+		out.MapperProvider = func(*rest.Config, *http.Client) (apimeta.RESTMapper, error) { return how.mapper, nil }
+	}
+	mgr, err := ctrl.NewManager(cfg, out)
 	if err != nil {
 		return nil, fmt.Errorf("set up the manager: %w", err)
 	}
@@ -226,121 +264,4 @@ func cacheOptions(opts Options) cache.Options {
 		out.DefaultNamespaces[ns] = cache.Config{}
 	}
 	return out
-}
-
-// setUp builds the layers from the ground up and registers what runs.
-func setUp(ctx context.Context, mgr manager.Manager, cfg *rest.Config, tel *telemetry.Telemetry, opts Options) error {
-	clients, err := kube.NewClients(cfg)
-	if err != nil {
-		return err
-	}
-	store, err := source.NewStore(filepath.Join(opts.DataDir, "store"))
-	if err != nil {
-		return fmt.Errorf("open the store in %s: %w", opts.DataDir, err)
-	}
-	tel.Observe(storeOf(store))
-	core, err := typedcorev1.NewForConfig(mgr.GetConfig())
-	if err != nil {
-		return fmt.Errorf("prepare events: %w", err)
-	}
-	kustomizeEvents := kube.NewRecorder(core, mgr.GetScheme(), "kustomize-controller")
-	sourceEvents := kube.NewRecorder(core, mgr.GetScheme(), "source-controller")
-	gate, err := standAside(mgr, opts)
-	if err != nil {
-		return err
-	}
-	opts.Kustomizations.Aside = gate
-	registry := interpret.NewRegistry(interpreters.All()...)
-	layers := layersWith(registry)
-	engine, pool := layers(clients, nil)
-	var kustomizations *delivery.KustomizationReconciler
-	sourceOpts := opts.Sources
-	sourceOpts.Telemetry, sourceOpts.Store, sourceOpts.Events, sourceOpts.Advertise = tel, store, sourceEvents, opts.Advertise
-	sourceOpts.Stored = func(ctx context.Context, kind string, key types.NamespacedName) {
-		kustomizations.SourceStored(ctx, kind, key)
-	}
-	sourceOpts.Aside = gate
-	fetchers := sources.SetUp(ctx, mgr, sourceOpts)
-	kustomizations, err = delivery.SetupKustomization(ctx, mgr, delivery.Parts{
-		Clients: clients, Events: kustomizeEvents, Store: store, Sources: fetchers, Builder: build.New(), Engine: engine, Pool: pool, Open: layers, Assess: registry.Assess, Telemetry: tel,
-	}, opts.Kustomizations)
-	if err != nil {
-		return err
-	}
-	git, registries, archives, s3 := source.NewGit(store, gitOptions(opts)...), oci.NewClient(store), source.NewArtifacts(store), bucket.New(store)
-	reader, limits := mgr.GetAPIReader(), opts.Sources.Limits
-	fetched := func(kind sources.Kind) served {
-		return served{
-			gvk: sourcev1.GroupVersion.WithKind(kind.Name()),
-			begin: func(context.Context) error {
-				if err := fetchers.Serve(kind); err != nil {
-					return err
-				}
-				return kustomizations.Follow(kind)
-			},
-			came: func(ctx context.Context) { kustomizations.SourceKindServed(ctx, kind.Name()) },
-		}
-	}
-	ownEvents := kube.NewRecorder(core, mgr.GetScheme(), userAgent)
-	mods := &modules{mgr: mgr, clients: clients, registry: registry, events: ownEvents, opts: opts}
-	kinds := &kinds{mapper: mgr.GetRESTMapper(), log: mgr.GetLogger()}
-	mods.builtin = builtin.Parts{Capabilities: map[string]builtin.Capability{v1alpha1.BuiltinDelivery: delivering(kinds, gate)}}
-	if err := kinds.offer(
-		ctx,
-		append([]served{
-			taught(mgr, registry, ownEvents),
-			fetched(sources.GitRepositories(git, store, mgr.GetClient(), reader, limits)),
-			fetched(sources.OCIRepositories(registries, reader, limits)),
-			fetched(sources.Buckets(s3, reader, limits)),
-			fetched(sources.ExternalArtifacts(archives, limits)),
-		}, mods.kind()...)...,
-	); err != nil {
-		return err
-	}
-	if err := setUpReceivers(ctx, mgr, clients, core, fetchers, opts); err != nil {
-		return err
-	}
-	definitions := func(ctx context.Context) error {
-		return clients.WatchDefinitions(ctx, func(name string) {
-			kustomizations.KindsChanged(name)
-			kinds.changed(name)
-		})
-	}
-	for _, r := range []manager.Runnable{leading(definitions), leading(kinds.run), leading(kustomizeEvents.Start), leading(sourceEvents.Start), leading(ownEvents.Start), everywhere(closing(mods.close, kustomizations.Wait, pool.Close, fetchers.Wait, git.Close, registries.Close, archives.Close, s3.Close)), artifacts(opts.ArtifactAddress, store)} {
-		if err := mgr.Add(r); err != nil {
-			return fmt.Errorf("register: %w", err)
-		}
-	}
-	return nil
-}
-
-func gitOptions(opts Options) []source.GitOption {
-	if opts.AllowFile {
-		return []source.GitOption{source.AllowFile()}
-	}
-	return nil
-}
-
-// layersWith makes what makes what applies to a cluster, with objects judged by what the registry has; of them may be remembered what the
-// allowance allows; nil: everything.
-func layersWith(registry *interpret.Registry) func(*kube.Clients, *kube.Allowance) (*apply.Engine, *observe.Pool) {
-	return func(clients *kube.Clients, allowance *kube.Allowance) (*apply.Engine, *observe.Pool) {
-		pool := observe.New(clients, observe.Options{Manager: fieldManager, Assess: assess(registry), NeedsBody: registry.NeedsBody, Rules: rules(registry), Allowance: allowance})
-		return apply.New(clients, pool, apply.Settings{}), pool
-	}
-}
-
-// rules tells the pool, which knows no package beside it, of interpreters that come, change and go.
-func rules(registry *interpret.Registry) func(func(func(schema.GroupVersionKind) bool)) (stop func()) {
-	return func(changed func(func(schema.GroupVersionKind) bool)) (stop func()) {
-		return registry.Watch(func(ofKind interpret.Changed) { changed(ofKind) })
-	}
-}
-
-// assess judges an object for the pool, which knows no package beside it.
-func assess(registry *interpret.Registry) func(*unstructured.Unstructured) observe.Verdict {
-	return func(obj *unstructured.Unstructured) observe.Verdict {
-		v := registry.Assess(obj)
-		return observe.Verdict{State: string(v.State), Reason: v.Reason, Message: v.Message}
-	}
 }

@@ -4,11 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 
-	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
-	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,27 +12,12 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade"
-	"github.com/slipway-dev/slipway/internal/delivery/aside"
 	"github.com/slipway-dev/slipway/internal/module/author"
 	"github.com/slipway-dev/slipway/internal/module/builtin"
 )
 
 // unversioned is the version of a build that has none.
 const unversioned = "devel"
-
-// delivering says whether delivery is served: its kinds are known, and no controller of Flux's does the same work.
-func delivering(kinds *kinds, gate *aside.Gate) builtin.Capability {
-	return func(context.Context) (string, error) {
-		var problems []string
-		if why := gate.Why(); why != "" {
-			problems = append(problems, "the agent stands aside: "+why)
-		}
-		if lacking := kinds.lacks(sourcev1.GroupVersion.Group, kustomizev1.GroupVersion.Group); len(lacking) > 0 {
-			problems = append(problems, fmt.Sprintf("the cluster doesn't know %s: install the definitions with `slipway install`", strings.Join(lacking, ", ")))
-		}
-		return strings.Join(problems, "; "), nil
-	}
-}
 
 // beginBuiltin sets up what states how the parts of Slipway are.
 func (m *modules) beginBuiltin(mgr manager.Manager, all cache.Cache, direct client.Client, changed func()) error {

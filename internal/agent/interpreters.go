@@ -15,7 +15,7 @@ import (
 )
 
 // taught serves the Interpreters of the cluster: what they say goes into the registry, before anything is judged. An agent that isn't allowed to
-// read them goes on without.
+// read them goes on without. Without events they are only obeyed, and another process writes their status.
 func taught(mgr manager.Manager, registry *interpret.Registry, events *kube.Recorder) served {
 	teacher := teach.New(registry, events)
 	return served{
@@ -33,6 +33,9 @@ func taught(mgr manager.Manager, registry *interpret.Registry, events *kube.Reco
 			all, err := unselected(mgr)
 			if err != nil {
 				return err
+			}
+			if events == nil {
+				return teacher.Keep(mgr, all)
 			}
 			return teacher.Setup(mgr, all)
 		},

@@ -12,8 +12,6 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/apply"
 	"github.com/slipway-dev/slipway/internal/apply/observe"
-	"github.com/slipway-dev/slipway/internal/health/interpret"
-	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/module/attempt"
 	"github.com/slipway-dev/slipway/internal/module/author"
 	"github.com/slipway-dev/slipway/internal/module/builtin"
@@ -25,16 +23,20 @@ import (
 
 // modules is the module manager of this agent.
 type modules struct {
-	mgr      manager.Manager
-	clients  *kube.Clients
-	registry *interpret.Registry
-	events   *kube.Recorder
-	opts     Options
-	builtin  builtin.Parts // of the parts of Slipway: what only the agent knows of them
+	*ground
+	mgr     manager.Manager
+	builtin builtin.Parts // of the parts of Slipway: what only the agent knows of them
 
 	mu    sync.Mutex
 	pool  *observe.Pool
 	shelf *supply.Shelf
+}
+
+// setUpModules registers what takes Interpreters into use, before anything is judged by them, and what carries Modules through their lives.
+func setUpModules(ctx context.Context, mgr manager.Manager, g *ground, w *wing) (*modules, *kinds, error) {
+	mods := &modules{ground: g, mgr: mgr, builtin: builtin.Parts{Capabilities: w.parts()}}
+	all := &kinds{mapper: mgr.GetRESTMapper(), log: mgr.GetLogger()}
+	return mods, all, all.offer(ctx, append([]served{taught(mgr, g.registry, g.events)}, mods.kind()...)...)
 }
 
 // kind is what the agent serves as soon as the cluster knows Modules. One that takes care of single namespaces serves none: a Module is the whole

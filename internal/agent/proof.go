@@ -25,9 +25,10 @@ const deliveryCheck = "Delivery"
 
 // proof sees whether an agent that took over works.
 type proof struct {
-	reader  client.Reader // the agent's cache
-	elected <-chan struct{}
-	now     func() time.Time
+	reader   client.Reader // the agent's cache
+	unserved func() string // why nobody serves delivery; nil: never mind
+	elected  <-chan struct{}
+	now      func() time.Time
 }
 
 // checks says what has been shown since a time. Texts stay the same while nothing has changed.
@@ -50,6 +51,11 @@ func (p *proof) checks(ctx context.Context, since time.Time) []v1alpha1.AgentChe
 // is to blame for. What fails at a new revision its author is.
 func (p *proof) delivery(ctx context.Context, now metav1.Time, since time.Time) v1alpha1.AgentCheck {
 	check := v1alpha1.AgentCheck{Name: deliveryCheck, At: now}
+	if p.unserved != nil {
+		if check.Message = p.unserved(); check.Message != "" {
+			return check
+		}
+	}
 	var all kustomizev1.KustomizationList
 	if err := p.reader.List(ctx, &all); err != nil {
 		check.Message = "the Kustomizations can't be listed: " + err.Error()

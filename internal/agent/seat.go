@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/agent/duty"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/term"
 	"github.com/slipway-dev/slipway/internal/kube"
@@ -32,6 +33,8 @@ const renewDeadline = 10 * time.Second
 type seat struct {
 	fence term.Fence
 	lock  *term.Lock
+	// leases are of a client without the fence.
+	leases coordination.LeasesGetter
 	// leave has the process end when it has handed its work over.
 	leave func()
 
@@ -51,6 +54,7 @@ func (o Options) takeSeat(cfg *rest.Config) (*seat, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the lease: %w", err)
 	}
+	s.leases = leases
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("ask for the name of this host: %w", err)
@@ -112,9 +116,31 @@ func (s *seat) drive(ctx context.Context) (wait func()) {
 	}
 }
 
+// post is this process's place as one who serves delivery, which it may have to leave to others. Nil: nobody elects anybody.
+func (s *seat) post(o Options) *duty.Post {
+	if !o.LeaderElect || o.LeaseNamespace == "" {
+		return nil
+	}
+	return duty.NewPost(duty.Options{
+		Leases: s.leases.Leases(o.LeaseNamespace), Name: duty.LeaseName(v1alpha1.BuiltinDelivery), Identity: s.lock.Identity(),
+		Leading: s.lock.Leading, Holding: s.lock.Holding, TakeBack: o.TakeBack, Renew: renewDeadline, Log: o.Log.WithName("duty"),
+	})
+}
+
+// leaseDuration is for how long a lease counts that isn't renewed: controller-runtime's default.
+const leaseDuration = 15 * time.Second
+
+// keepOthersOut sees to it that nobody else serves delivery where agents don't elect: they couldn't let go of it.
+func (s *seat) keepOthersOut(ctx context.Context, o Options) error {
+	if o.LeaderElect || o.LeaseNamespace == "" {
+		return nil
+	}
+	return duty.Alone(ctx, s.leases.Leases(o.LeaseNamespace), duty.LeaseName(v1alpha1.BuiltinDelivery), leaseDuration)
+}
+
 // works tells the seat what the agent's work is seen by.
-func (s *seat) works(mgr manager.Manager) {
-	s.proof.Store(&proof{reader: mgr.GetClient(), elected: mgr.Elected(), now: time.Now})
+func (s *seat) works(mgr manager.Manager, w *wing) {
+	s.proof.Store(&proof{reader: w, unserved: w.unserved, elected: mgr.Elected(), now: time.Now})
 }
 
 // prove says what this agent has shown since it took over.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -96,12 +98,15 @@ func addAgentFlags(cmd *cobra.Command, f *agentFlags) {
 	f.trust.add(flags)
 	flags.StringVar(&f.OTLPEndpoint, "otlp-endpoint", "",
 		"send traces to this OTLP/HTTP collector, such as http://collector:4318 (default: what OTEL_EXPORTER_OTLP_ENDPOINT says; without either none are made)")
+	flags.StringVar(&f.Serve, "serve", "", "serve nothing but this part of Slipway, in the agent's place, which lets it: "+strings.Join(agent.PartNames(), ", ")+
+		"; it takes --leader-elect, in the agent's namespace (default: everything that no such process asks to serve)")
 	flags.StringVar(&f.slot, "slot", os.Getenv(upgrade.SlotEnv), "place of this agent in its cluster, a or b, for self-upgrade (default: what "+upgrade.SlotEnv+" says; without either it has no part in that)")
 	flags.BoolVar(&f.selfUpgrade, "self-upgrade", true, "carry out AgentUpgrades; also off where "+upgrade.OffEnv+"=off")
 	flags.BoolVar(&f.probe, "probe", false, "don't run: try whether an agent of this version could work in this cluster, and say so")
 	flags.StringVar(&f.probeResult, "probe-result", "/dev/termination-log", "with --probe: file for the result, as JSON")
 	flags.StringVar(&f.logLevel, "log-level", "info", "trace, debug, info or error")
 	flags.StringVar(&f.logEncoding, "log-encoding", "json", "json, or console for people")
+	completeWords(cmd, "serve", agent.PartNames()...)
 	completeWords(cmd, "log-level", "trace", "debug", "info", "error")
 	completeWords(cmd, "log-encoding", "json", "console")
 }
@@ -165,6 +170,13 @@ func (f *agentFlags) settle(namespace string) error {
 	}
 	if f.Slot, err = parseSlot(f.slot); err != nil {
 		return err
+	}
+	switch {
+	case f.Serve == "":
+	case !slices.Contains(agent.PartNames(), f.Serve):
+		return usagef("--serve %q is none of %s", f.Serve, strings.Join(agent.PartNames(), ", "))
+	case !f.LeaderElect:
+		return usagef("--serve needs --leader-elect: the agent lets go of what somebody else asks to serve, and takes it back, by a lease")
 	}
 	f.NoSelfUpgrade = !f.selfUpgrade || os.Getenv(upgrade.OffEnv) == "off"
 	trusted, err := f.trust.read()

@@ -112,3 +112,9 @@ func TestAgentProbe(t *testing.T) {
 		t.Errorf("got %s, %v", text, err)
 	}
 }
+
+func TestServeFlag(t *testing.T) {
+	w := newWorld(t)
+	w.slipway("agent", "--serve", "gateway", "--leader-elect").want(t, ExitUsage, "none of delivery")
+	w.slipway("agent", "--serve", "delivery").want(t, ExitUsage, "--leader-elect")
+}

@@ -10,7 +10,7 @@ import (
 // Facts are read when somebody scrapes: what is there, not what happened.
 type Facts func(*Scrape)
 
-// Observe has facts read at each scrape. It is for the time before Register.
+// Observe has facts read at each scrape.
 func (t *Telemetry) Observe(facts ...Facts) {
 	if t == nil {
 		return
@@ -18,6 +18,16 @@ func (t *Telemetry) Observe(facts ...Facts) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.facts = append(t.facts, facts...)
+}
+
+// Unobserve drops all facts: what they are about is gone.
+func (t *Telemetry) Unobserve() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.facts = nil
 }
 
 // descriptions are the series that are made while somebody scrapes.

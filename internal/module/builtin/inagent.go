@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -19,7 +20,7 @@ const (
 // inAgent says how a part is that runs in this process.
 func (t *task) inAgent(ctx context.Context, capability Capability) (time.Duration, error) {
 	name := t.m.Spec.Source.Builtin.Name
-	problem, err := capability(ctx)
+	is, err := capability(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -27,8 +28,11 @@ func (t *task) inAgent(ctx context.Context, capability Capability) (time.Duratio
 	t.m.Status.Target, t.m.Status.Plan, t.m.Status.Attempt = nil, nil, nil
 	w := words{reason: string(v1alpha1.PhaseInstalled), ready: true, message: t.Version + " runs in the agent, in its version"}
 	next := glance
-	if problem != "" {
-		w = words{reason: attempt.ReasonUnhealthy, reconciling: true, message: t.Version + " is part of the agent, and isn't served: " + problem}
+	switch {
+	case is.By != "":
+		w.message = fmt.Sprintf("%s is part of the agent, and %s serves it in the agent's place: the agent takes it back when nobody else does", t.Version, is.By)
+	case is.Problem != "":
+		w = words{reason: attempt.ReasonUnhealthy, reconciling: true, message: t.Version + " is part of the agent, and isn't served: " + is.Problem}
 		next = glanceAgain
 	}
 	if t.m.Spec.Paused {

@@ -18,14 +18,15 @@ import (
 // everything when it goes.
 func TestDelivery(t *testing.T) {
 	w := newWorld(t)
-	problem := ""
+	problem, by := "", ""
 	parts := w.parts()
 	parts.Metrics = attempt.NewMetrics()
-	parts.Capabilities = map[string]builtin.Capability{v1alpha1.BuiltinDelivery: func(context.Context) (string, error) { return problem, nil }}
+	parts.Capabilities = map[string]builtin.Capability{v1alpha1.BuiltinDelivery: func(context.Context) (builtin.Serving, error) { return builtin.Serving{Problem: problem, By: by}, nil }}
 	r := builtin.New(parts)
 	m := w.module(v1alpha1.BuiltinDelivery)
 	steps := []struct {
 		reason, problem string
+		by              string
 		paused          bool
 		ready           metav1.ConditionStatus
 		because         string
@@ -34,10 +35,11 @@ func TestDelivery(t *testing.T) {
 		{reason: "it is there with the agent", ready: metav1.ConditionTrue, because: "Installed", says: []string{"1.2.3 runs in the agent"}},
 		{reason: "it isn't served", problem: "Flux does it", ready: metav1.ConditionFalse, because: attempt.ReasonUnhealthy, says: []string{"1.2.3", "isn't served: Flux does it"}},
 		{reason: "it is served again", ready: metav1.ConditionTrue, because: "Installed", says: []string{"1.2.3 runs in the agent"}},
+		{reason: "another process serves it", by: "delivery-0", ready: metav1.ConditionTrue, because: "Installed", says: []string{"delivery-0 serves it in the agent's place"}},
 		{reason: "a pause holds up nothing", paused: true, ready: metav1.ConditionTrue, because: "Installed", says: []string{"the pause holds up nothing"}},
 	}
 	for _, s := range steps {
-		problem = s.problem
+		problem, by = s.problem, s.by
 		m = w.change(m, func(m *v1alpha1.Module) { m.Spec.Paused = s.paused })
 		if next := w.reconcile(r, m); next <= 0 {
 			t.Errorf("%s: nobody looks again", s.reason)

@@ -22,8 +22,16 @@ import (
 // fieldOwner writes the status of Modules.
 const fieldOwner = "slipway-agent"
 
-// Capability says what keeps the agent from serving a part of Slipway, in a sentence; empty: nothing does.
-type Capability func(ctx context.Context) (problem string, err error)
+// Capability says how a part of Slipway is served.
+type Capability func(ctx context.Context) (Serving, error)
+
+// Serving is how a part is served.
+type Serving struct {
+	// Problem says what keeps the agent from serving it, in a sentence; empty: nothing does.
+	Problem string
+	// By names the process that serves it in the agent's place; empty: the agent does.
+	By string
+}
 
 // Events records what happens to modules; kube.Recorder does.
 type Events interface {

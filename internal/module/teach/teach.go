@@ -48,6 +48,22 @@ func (t *Teacher) Load(ctx context.Context, reader client.Reader) error {
 // Setup registers with mgr what keeps the registry, on every replica, and what writes the status, on the one that leads. Interpreters are read
 // and watched through a cache that holds all of them.
 func (t *Teacher) Setup(mgr ctrl.Manager, all cache.Cache) error {
+	if err := t.Keep(mgr, all); err != nil {
+		return err
+	}
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("interpreter").
+		WatchesRawSource(t.changes(all, t.concerned)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
+		Complete(reconcile.Func(t.tell))
+	if err != nil {
+		return fmt.Errorf("set up the Interpreter controller: %w", err)
+	}
+	return nil
+}
+
+// Keep registers what keeps the registry, and nothing that writes: another process tells of the Interpreters.
+func (t *Teacher) Keep(mgr ctrl.Manager, all cache.Cache) error {
 	t.cached, t.client = all, mgr.GetClient()
 	everywhere := false
 	err := ctrl.NewControllerManagedBy(mgr).
@@ -59,14 +75,6 @@ func (t *Teacher) Setup(mgr ctrl.Manager, all cache.Cache) error {
 		Complete(reconcile.Func(t.keep))
 	if err != nil {
 		return fmt.Errorf("set up the registry of Interpreters: %w", err)
-	}
-	err = ctrl.NewControllerManagedBy(mgr).
-		Named("interpreter").
-		WatchesRawSource(t.changes(all, t.concerned)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
-		Complete(reconcile.Func(t.tell))
-	if err != nil {
-		return fmt.Errorf("set up the Interpreter controller: %w", err)
 	}
 	return nil
 }

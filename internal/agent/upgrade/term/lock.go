@@ -80,6 +80,13 @@ func (l *Lock) Leading() bool {
 	return l.leading && l.deposed.IsZero() && l.opts.Fence.Open()
 }
 
+// Holding says whether this process holds the Lease, be it that it only finishes what it does.
+func (l *Lock) Holding() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.leading && l.opts.Fence.Open()
+}
+
 // Get implements resourcelock.Interface.
 func (l *Lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	lease, err := l.opts.Leases.Get(ctx, l.opts.Name, metav1.GetOptions{})
