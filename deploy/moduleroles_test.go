@@ -57,11 +57,7 @@ func aggregate(t *testing.T, c client.Client) {
 // removes it.
 func TestRolesAreEnoughForModules(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	scheme := schemeWithOurKinds(t)
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c := env.Client(t, scheme)
+	c := clientOfOurKinds(t, env)
 	applyRoles(t, c)
 	aggregate(t, c)
 	complaints := runAgent(t, tokenOf(t, env, Agent))

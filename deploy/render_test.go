@@ -51,7 +51,7 @@ func find[T any](t *testing.T, objs []*unstructured.Unstructured, kind, name str
 
 func TestAPIServerTakesEveryOverlay(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	c := env.Client(t, nil)
+	c := env.Client(t)
 	// What lives in the namespace can be checked only where it exists.
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
 	if err := c.Create(t.Context(), namespace); err != nil && !apierrors.IsAlreadyExists(err) {

@@ -22,9 +22,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,7 +39,7 @@ const patience = time.Minute
 // deliver as a tenant's service account.
 func TestRoleIsEnoughForTheAgent(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	c := env.Client(t, schemeWithOurKinds(t))
+	c := clientOfOurKinds(t, env)
 	applyRoles(t, c)
 	tenant(t, c, env.Namespace)
 	complaints := runAgent(t, tokenOf(t, env, Agent))
@@ -96,15 +94,9 @@ func teachBoats(t *testing.T, c client.Client) {
 	})
 }
 
-func schemeWithOurKinds(t *testing.T) *runtime.Scheme {
+func clientOfOurKinds(t *testing.T, env *labtest.Env) client.Client {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	err := errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme),
-		sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), notificationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return scheme
+	return env.Client(t, apiextensionsv1.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme, notificationv1.AddToScheme, v1alpha1.AddToScheme)
 }
 
 // applyRoles applies everything but the agent itself, which runs in the test.

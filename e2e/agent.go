@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-
 	"github.com/slipway-dev/slipway/internal/lab/control"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/lab/process"
@@ -33,6 +31,7 @@ type Agent struct {
 // it fetches in dir, over restarts too. flags go to `slipway agent`.
 func NewAgent(t *testing.T, env *labtest.Env, kubeconfig, dir string, flags ...string) *Agent {
 	t.Helper()
+	env.Define(t)
 	a, err := newAgent(env, kubeconfig, dir, flags...)
 	if err != nil {
 		t.Fatalf("prepare an agent: %v", err)
@@ -44,10 +43,6 @@ func newAgent(env *labtest.Env, kubeconfig, dir string, flags ...string) (*Agent
 	top, err := root()
 	if err != nil {
 		return nil, err
-	}
-	_, err = envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{filepath.Join(top, "config", "crd", "bases")}})
-	if err != nil {
-		return nil, fmt.Errorf("install Slipway's kinds: %w", err)
 	}
 	program, err := shared.program(top, filepath.Dir(env.Kubeconfig))
 	if err != nil {
@@ -128,6 +123,7 @@ type agentFixture struct {
 // agent returns the agent that all stories on a cluster share.
 func (f *fixtures) agent(t *testing.T, env *labtest.Env) *Agent {
 	t.Helper()
+	env.Define(t)
 	f.mu.Lock()
 	fixture, ok := f.agents[env.Kubeconfig]
 	if !ok {

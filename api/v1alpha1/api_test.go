@@ -12,7 +12,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -29,31 +27,12 @@ import (
 
 func TestMain(m *testing.M) { labtest.Main(m) }
 
-// definitions says whether the API server that the tests of this binary share knows the kinds.
-var definitions struct {
-	once sync.Once
-	err  error
-}
-
 // serve returns a client of an API server that knows the kinds, and a namespace there.
 func serve(t *testing.T) (client.Client, string) {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	definitions.once.Do(func() {
-		files, err := filepath.Glob("../../config/crd/bases/slipway.dev_*.yaml")
-		if err != nil || len(files) != 5 {
-			t.Fatalf("the definitions are %v, %v", files, err)
-		}
-		_, definitions.err = envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: files})
-	})
-	if definitions.err != nil {
-		t.Fatalf("install the definitions: %v", definitions.err)
-	}
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	return env.Client(t, scheme), env.Namespace
+	env.Define(t, "slipway.dev_*.yaml")
+	return env.Client(t, v1alpha1.AddToScheme), env.Namespace
 }
 
 // good returns the objects of testdata, by file and place in it.

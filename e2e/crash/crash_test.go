@@ -110,7 +110,7 @@ func newWorld(t *testing.T, random *rand.Rand) *world {
 	if err := p.kubeconfig(kubeconfig, env.Namespace); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, random: random, env: env, proxy: p, agent: e2e.NewAgent(t, env, kubeconfig, dir), client: env.Client(t, nil)}
+	w := &world{t: t, random: random, env: env, proxy: p, agent: e2e.NewAgent(t, env, kubeconfig, dir), client: env.Client(t)}
 	t.Cleanup(w.agent.Kill)
 
 	w.next()

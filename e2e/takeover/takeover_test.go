@@ -3,7 +3,6 @@ package takeover_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -21,13 +20,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/control"
@@ -58,14 +54,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{"../../config/crd/bases"}}); err != nil {
-		t.Fatal(err)
-	}
-	scheme := runtime.NewScheme()
-	err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme))
-	if err != nil {
-		t.Fatal(err)
-	}
+	env.Define(t)
 	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +64,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Env: env, T: t, client: env.Client(t, scheme), repo: repo, group: strings.ReplaceAll(env.Namespace, "-", "") + ".example"}
+	w := &world{Env: env, T: t, client: env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme, apiextensionsv1.AddToScheme), repo: repo, group: strings.ReplaceAll(env.Namespace, "-", "") + ".example"}
 	w.otherSources()
 	return w
 }

@@ -22,9 +22,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -130,11 +128,8 @@ func (y *yard) step(name string, part func(), slot v1alpha1.AgentSlot) {
 func newYard(t *testing.T) *yard {
 	t.Helper()
 	real := labtest.Cluster(t)
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	y := &yard{Client: real.Client(t, scheme), t: t, real: real, builds: map[string]string{}}
+	c := real.Client(t, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme)
+	y := &yard{Client: c, t: t, real: real, builds: map[string]string{}}
 	dir := t.TempDir()
 	y.build(dir, "one", "../../cmd/slipway", "-X=main.build=one")
 	y.build(dir, "two", "../../cmd/slipway", "-X=main.build=two -s -w")

@@ -19,8 +19,8 @@ import (
 // TestDeliveryIsAModule: an agent says of the delivery in it whether all of its kinds are served.
 func TestDeliveryIsAModule(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	uninstall(t, env.Config, "source.toolkit.fluxcd.io_ocirepositories.yaml")
-	install(t, env.Config, "source.toolkit.fluxcd.io_gitrepositories.yaml", "source.toolkit.fluxcd.io_buckets.yaml", "source.toolkit.fluxcd.io_externalartifacts.yaml",
+	uninstall(t, env, "ocirepositories.source.toolkit.fluxcd.io")
+	env.Define(t, "source.toolkit.fluxcd.io_gitrepositories.yaml", "source.toolkit.fluxcd.io_buckets.yaml", "source.toolkit.fluxcd.io_externalartifacts.yaml",
 		"kustomize.toolkit.fluxcd.io_kustomizations.yaml", "slipway.dev_modules.yaml", "slipway.dev_modulegrants.yaml", "slipway.dev_modulerevisions.yaml")
 	running(t, env.Config, agent.Options{Version: "1.2.3", LeaseNamespace: env.Namespace})
 	c := interpreterClient(t, env)
@@ -45,7 +45,7 @@ func TestDeliveryIsAModule(t *testing.T) {
 	if m.Status.Phase != v1alpha1.PhaseInstalled || m.Status.Current == nil || m.Status.Current.Version != "1.2.3" || ready().Status != metav1.ConditionFalse {
 		t.Errorf("%+v", m.Status)
 	}
-	install(t, env.Config, "source.toolkit.fluxcd.io_ocirepositories.yaml")
+	env.Define(t, "source.toolkit.fluxcd.io_ocirepositories.yaml")
 	await(t, func() bool { return ready().Status == metav1.ConditionTrue }, func() string { return ready().Message })
 }
 
@@ -53,7 +53,7 @@ func TestDeliveryIsAModule(t *testing.T) {
 // TestAgentModule's.
 func TestTheAgentIsAModule(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	install(t, env.Config, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml", "slipway.dev_agentupgrades.yaml",
+	env.Define(t, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml", "slipway.dev_agentupgrades.yaml",
 		"slipway.dev_modules.yaml", "slipway.dev_modulegrants.yaml", "slipway.dev_modulerevisions.yaml")
 	c := interpreterClient(t, env)
 	labels := map[string]string{"app": "agent"}

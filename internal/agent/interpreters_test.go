@@ -2,7 +2,6 @@ package agent_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/go-logr/logr/funcr"
@@ -10,8 +9,6 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -51,14 +48,14 @@ func boats(group string) *v1alpha1.Interpreter {
 // after it as soon as it is there.
 func TestInterpretersAreForAllAgents(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	install(t, env.Config, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml")
+	env.Define(t, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml")
 	selector, err := labels.Parse("team=a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	said := running(t, env.Config, agent.Options{Namespaces: []string{env.Namespace}, Selector: selector})
 	c := interpreterClient(t, env)
-	install(t, env.Config, "slipway.dev_interpreters.yaml")
+	env.Define(t, "slipway.dev_interpreters.yaml")
 	obj := boats(env.Namespace + ".example.org")
 	await(t, func() bool { return c.Create(t.Context(), obj) == nil }, func() string { return "the kind isn't served" })
 	t.Cleanup(func() { _ = c.Delete(context.WithoutCancel(t.Context()), obj) })
@@ -76,7 +73,7 @@ func TestInterpretersAreForAllAgents(t *testing.T) {
 // An agent that mayn't read Interpreters does everything else.
 func TestAgentWithoutRightsOnInterpreters(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	install(t, env.Config, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml", "slipway.dev_interpreters.yaml")
+	env.Define(t, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml", "slipway.dev_interpreters.yaml")
 	c := interpreterClient(t, env)
 	name := "delivers-only-" + env.Namespace
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: []rbacv1.PolicyRule{
@@ -99,9 +96,5 @@ func TestAgentWithoutRightsOnInterpreters(t *testing.T) {
 
 func interpreterClient(t *testing.T, env *labtest.Env) client.Client {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	return env.Client(t, scheme)
+	return env.Client(t, v1alpha1.AddToScheme)
 }

@@ -2,7 +2,6 @@ package agent_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -16,11 +15,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
@@ -30,37 +26,13 @@ func TestMain(m *testing.M) { labtest.Main(m) }
 
 const patience = 30 * time.Second
 
-// install makes the API server know the kinds.
-func install(t *testing.T, cfg *rest.Config, files ...string) {
+// uninstall makes the API server forget the definitions, whichever test has made it know them.
+func uninstall(t *testing.T, env *labtest.Env, names ...string) {
 	t.Helper()
-	for i := range files {
-		files[i] = "../../config/crd/bases/" + files[i]
-	}
-	if _, err := envtest.InstallCRDs(cfg, envtest.CRDInstallOptions{Paths: files}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// uninstall makes the API server forget the kinds, whichever test has made it know them.
-func uninstall(t *testing.T, cfg *rest.Config, files ...string) {
-	t.Helper()
-	for i := range files {
-		files[i] = "../../config/crd/bases/" + files[i]
-	}
-	opts := envtest.CRDInstallOptions{Paths: files}
-	if err := envtest.ReadCRDFiles(&opts); err != nil {
-		t.Fatal(err)
-	}
-	scheme := runtime.NewScheme()
-	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(cfg, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, crd := range opts.CRDs {
-		await(t, func() bool { return apierrors.IsNotFound(c.Delete(t.Context(), crd)) }, func() string { return crd.Name + " is still there" })
+	c := env.Client(t, apiextensionsv1.AddToScheme)
+	for _, name := range names {
+		crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		await(t, func() bool { return apierrors.IsNotFound(c.Delete(t.Context(), crd)) }, func() string { return name + " is still there" })
 	}
 }
 
@@ -95,7 +67,7 @@ func (w *words) have(parts ...string) bool {
 // served at once.
 func TestKindsThatComeLater(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	uninstall(t, env.Config, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml", "source.toolkit.fluxcd.io_externalartifacts.yaml")
+	uninstall(t, env, "gitrepositories.source.toolkit.fluxcd.io", "kustomizations.kustomize.toolkit.fluxcd.io", "externalartifacts.source.toolkit.fluxcd.io")
 	said := &words{}
 	log := funcr.New(said.say, funcr.Options{})
 	ctrl.SetLogger(log)
@@ -105,7 +77,7 @@ func TestKindsThatComeLater(t *testing.T) {
 	if err := agent.Run(t.Context(), env.Config, opts); err == nil || !strings.Contains(err.Error(), "slipway install") {
 		t.Fatalf("without the kinds that it can't do without it must end and say what to do: %v", err)
 	}
-	install(t, env.Config, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml")
+	env.Define(t, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml")
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- agent.Run(ctx, env.Config, opts) }()
@@ -116,11 +88,7 @@ func TestKindsThatComeLater(t *testing.T) {
 		}
 	}()
 
-	scheme := runtime.NewScheme()
-	if err := errors.Join(sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	c := env.Client(t, scheme)
+	c := env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme)
 	ks := &kustomizev1.Kustomization{
 		ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: env.Namespace},
 		Spec: kustomizev1.KustomizationSpec{
@@ -156,7 +124,7 @@ func TestKindsThatComeLater(t *testing.T) {
 		t.Error("the log must say which kind is not served")
 	}
 
-	install(t, env.Config, "source.toolkit.fluxcd.io_externalartifacts.yaml")
+	env.Define(t, "source.toolkit.fluxcd.io_externalartifacts.yaml")
 	says("not found", "made")
 	made := &sourcev1.ExternalArtifact{ObjectMeta: metav1.ObjectMeta{Name: "made", Namespace: env.Namespace}}
 	if err := c.Create(t.Context(), made); err != nil {

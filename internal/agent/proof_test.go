@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -9,9 +8,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
@@ -48,14 +45,8 @@ func TestRegressed(t *testing.T) {
 
 func TestProof(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{"../../config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml"}}); err != nil {
-		t.Fatal(err)
-	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(kustomizev1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	c := env.Client(t, scheme)
+	env.Define(t, "kustomize.toolkit.fluxcd.io_kustomizations.yaml")
+	c := env.Client(t, kustomizev1.AddToScheme)
 	since := time.Now().Add(-soak / 2)
 	elected := make(chan struct{})
 	p := &proof{reader: client.NewNamespacedClient(c, env.Namespace), elected: elected, now: time.Now}

@@ -7,7 +7,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +26,6 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade"
@@ -56,20 +54,10 @@ type harbour struct {
 	told []string
 }
 
-var kindsOnce sync.Once // of the test binary's API server
-
 func newHarbour(t *testing.T, change ...func(*v1alpha1.Module)) *harbour {
 	t.Helper()
 	h := &harbour{T: t, env: labtest.ControlPlane(t), images: map[string]v1.Hash{}, now: time.Now()}
-	kindsOnce.Do(func() {
-		files, err := filepath.Glob("../../config/crd/bases/slipway.dev_*.yaml")
-		if err == nil {
-			_, err = envtest.InstallCRDs(h.env.Config, envtest.CRDInstallOptions{Paths: files})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
+	h.env.Define(t, "slipway.dev_*.yaml")
 	h.client, h.leases = h.clientFor(h.env.Config), h.env.Clientset(t).CoordinationV1().Leases(h.env.Namespace)
 	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -168,7 +156,7 @@ func (h *harbour) agent(ends int) *builtin.Reconciler {
 	cfg := rest.CopyConfig(h.env.Config)
 	written := 0
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return tripper(func(req *http.Request) (*http.Response, error) {
+		return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			if ends > 0 && written >= ends {
 				return nil, errEnded
 			}
@@ -191,10 +179,6 @@ func (h *harbour) agent(ends int) *builtin.Reconciler {
 }
 
 var errEnded = errors.New("the process has ended")
-
-type tripper func(*http.Request) (*http.Response, error)
-
-func (f tripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // Event implements builtin.Events.
 func (h *harbour) Event(_ client.Object, _ map[string]string, _ bool, reason, message string) {

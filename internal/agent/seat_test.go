@@ -16,7 +16,7 @@ import (
 // TestAnAgentHandsOver: an agent that leads finishes, lets go and ends when the lease is given to the other slot, whose agent leads then.
 func TestAnAgentHandsOver(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	install(t, env.Config, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml", "slipway.dev_agentupgrades.yaml")
+	env.Define(t, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml", "slipway.dev_agentupgrades.yaml")
 	ctrl.SetLogger(logr.Discard())
 	leases := env.Clientset(t).CoordinationV1().Leases(env.Namespace)
 	read := func() term.Holder {

@@ -239,7 +239,7 @@ type requests struct {
 }
 
 func (r *requests) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(req *http.Request) (*http.Response, error) {
+	return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		what := req.Method
 		if req.URL.Query().Has("dryRun") {
 			what += "?dryRun"
@@ -272,10 +272,6 @@ func (r *requests) writes() []string {
 	}
 	return out
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // someoneElse patches an object as another field manager.
 func (w *world) someoneElse(ref kube.Ref, manager string, patchType string, body string, sub ...string) {

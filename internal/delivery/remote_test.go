@@ -18,6 +18,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/lab/tethered"
 )
 
@@ -124,10 +125,7 @@ func newAbroad(t *testing.T) *abroad {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New(config, client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := labtest.Client(t, config)
 	raw, err := clientcmd.LoadFromFile(plane.Kubeconfig())
 	if err != nil {
 		t.Fatal(err)

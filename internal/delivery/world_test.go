@@ -22,11 +22,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
@@ -57,15 +55,8 @@ type world struct {
 func newWorld(t *testing.T, change ...func(*agent.Options)) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	installCRDs(t, env)
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme), notificationv1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.NewWithWatch(env.Config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
+	env.Define(t)
+	c := env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme, notificationv1.AddToScheme)
 	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -85,18 +76,6 @@ func newWorld(t *testing.T, change ...func(*agent.Options)) *world {
 	}
 	w.startAgent()
 	return w
-}
-
-var crds sync.Once
-
-// installCRDs makes the API server know Flux's kinds, once per test binary.
-func installCRDs(t *testing.T, env *labtest.Env) {
-	t.Helper()
-	crds.Do(func() {
-		if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{"../../config/crd/bases"}}); err != nil {
-			t.Fatal(err)
-		}
-	})
 }
 
 // startAgent runs an agent until stop is called or the test ends.
@@ -131,7 +110,7 @@ type requests struct {
 }
 
 func (r *requests) count(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(req *http.Request) (*http.Response, error) {
+	return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		r.mu.Lock()
 		refused := r.refuse != nil && r.refuse(req)
 		code := 0
@@ -156,10 +135,6 @@ func (r *requests) count(next http.RoundTripper) http.RoundTripper {
 		return next.RoundTrip(req)
 	})
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // take returns what was asked since it was last called.
 func (r *requests) take() []string {

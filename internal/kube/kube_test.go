@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -117,7 +116,7 @@ type counter struct {
 }
 
 func (c *counter) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(req *http.Request) (*http.Response, error) {
+	return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		c.mu.Lock()
 		c.n[req.Method]++
 		c.mu.Unlock()
@@ -131,19 +130,12 @@ func (c *counter) of(method string) int {
 	return c.n[method]
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
 func TestPatchStatus(t *testing.T) {
 	env := labtest.ControlPlane(t)
 	calls := &counter{n: map[string]int{}}
 	cfg := rest.CopyConfig(env.Config)
 	cfg.Wrap(calls.wrap)
-	c, err := client.New(cfg, client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := labtest.Client(t, cfg)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: env.Namespace}}
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(ns), ns); err != nil {
 		t.Fatal(err)
@@ -280,7 +272,7 @@ func TestDefinitions(t *testing.T) {
 		},
 	}}
 	eventually(t, "the watch runs", func() bool { return calls.of("GET") >= asked+2 })
-	if err := env.Client(t, nil).Create(t.Context(), crd); err != nil {
+	if err := env.Client(t).Create(t.Context(), crd); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the new kind is told of and known", func() bool {
@@ -311,10 +303,7 @@ func TestRecorder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := scheme.Scheme
-	if err := kustomizev1.AddToScheme(s); err != nil {
-		t.Fatal(err)
-	}
+	s := env.Client(t, kustomizev1.AddToScheme).Scheme()
 	clock := &fakeClock{now: time.Now().Truncate(time.Second)}
 	r := kube.NewRecorder(typed.CoreV1(), s, "kustomize-controller").WithClock(clock.Now)
 	ctx, cancel := context.WithCancel(t.Context())

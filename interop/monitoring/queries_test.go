@@ -21,9 +21,7 @@ import (
 	promlabels "github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/slipway-dev/slipway/internal/agent"
@@ -89,16 +87,8 @@ func exposed(t *testing.T) seen {
 func scrapeAnAgent(t *testing.T) string {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{"../../config/crd/bases"}}); err != nil {
-		t.Fatal(err)
-	}
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{sourcev1.AddToScheme, kustomizev1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c := env.Client(t, scheme)
+	env.Define(t)
+	c := env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme)
 	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

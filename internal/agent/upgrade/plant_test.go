@@ -18,15 +18,12 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade"
@@ -94,32 +91,13 @@ type plant struct {
 	struck          string
 }
 
-func scheme(t *testing.T) *runtime.Scheme {
-	t.Helper()
-	s := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-var (
-	definitions sync.Once // of the test binary's API server
-	carried     = sync.OnceValues(func() (probe.Promise, error) { return probe.Carried() })
-)
+var carried = sync.OnceValues(func() (probe.Promise, error) { return probe.Carried() })
 
 func newPlant(t *testing.T, f flaw) *plant {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	definitions.Do(func() {
-		if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{"../../../config/crd/bases/slipway.dev_agentupgrades.yaml"}}); err != nil {
-			t.Fatal(err)
-		}
-	})
-	c, err := client.NewWithWatch(env.Config, client.Options{Scheme: scheme(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	env.Define(t, "slipway.dev_agentupgrades.yaml")
+	c := env.Client(t, v1alpha1.AddToScheme)
 	p := &plant{
 		t: t, env: env, c: c, leases: env.Clientset(t).CoordinationV1().Leases(env.Namespace), namespace: env.Namespace, flaw: f, began: time.Now(), seen: c,
 		working: map[string]bool{}, lost: map[v1alpha1.AgentSlot]bool{}, restarts: map[v1alpha1.AgentSlot]int{},

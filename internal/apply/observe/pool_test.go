@@ -187,7 +187,7 @@ type line struct {
 }
 
 func (l *line) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(req *http.Request) (*http.Response, error) {
+	return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		watching := req.URL.Query().Has("watch")
 		l.mu.Lock()
 		l.seen = append(l.seen, req.Method+" "+req.URL.String()+" "+req.Header.Get("Accept"))
@@ -245,10 +245,6 @@ next:
 	}
 	return n
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 func TestOneWatchForAll(t *testing.T) {
 	w := newWorld(t, nil)

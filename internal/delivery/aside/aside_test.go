@@ -2,7 +2,6 @@ package aside_test
 
 import (
 	"context"
-	"errors"
 	"math"
 	"strings"
 	"sync"
@@ -18,12 +17,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
@@ -49,13 +45,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{"../../../config/crd/bases"}}); err != nil {
-		t.Fatal(err)
-	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
+	env.Define(t)
 	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{Env: env, TB: t, client: env.Client(t, scheme), repo: repo}
+	return &world{Env: env, TB: t, client: env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme), repo: repo}
 }
 
 func (w *world) startAgent(change ...func(*agent.Options)) {

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/internal/delivery/aside"
+	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
 // streams ends watches when it is told to, and counts those that were begun.
@@ -27,7 +28,7 @@ type streams struct {
 }
 
 func (s *streams) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(req *http.Request) (*http.Response, error) {
+	return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		res, err := next.RoundTrip(req)
 		if err == nil && req.URL.Query().Get("watch") != "" {
 			s.mu.Lock()
@@ -38,10 +39,6 @@ func (s *streams) wrap(next http.RoundTripper) http.RoundTripper {
 		return res, err
 	})
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // drop ends the watches, and returns how many were begun so far.
 func (s *streams) drop() int {

@@ -21,16 +21,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/slipway-dev/slipway/internal/delivery/receiver"
@@ -108,33 +105,17 @@ func (o *ownSources) take() []string {
 	return all
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
-var crds sync.Once
-
 func newWorld(t *testing.T, change ...func(*receiver.Options)) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	crds.Do(func() {
-		if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{"../../../config/crd/bases"}}); err != nil {
-			t.Fatal(err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme, apiv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w := &world{Env: env, T: t, client: env.Client(t, scheme), own: ownSources{kinds: map[string]bool{}}}
+	env.Define(t)
+	w := &world{Env: env, T: t, client: env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme, apiv1.AddToScheme), own: ownSources{kinds: map[string]bool{}}}
 	opts := receiver.Options{Wake: w.own.wake}
 	for _, f := range change {
 		f(&opts)
 	}
 	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
-		Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)},
+		Scheme: w.client.Scheme(), Metrics: server.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)},
 		Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{env.Namespace: {}, env.Namespace + "-b": {}}},
 	})
 	if err != nil {
@@ -142,7 +123,7 @@ func newWorld(t *testing.T, change ...func(*receiver.Options)) *world {
 	}
 	counted := rest.CopyConfig(env.Config)
 	counted.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
+		return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPatch {
 				w.patches.Add(1)
 				if w.down.Load() {
@@ -156,7 +137,7 @@ func newWorld(t *testing.T, change ...func(*receiver.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := kube.NewRecorder(env.Clientset(t).CoreV1(), scheme, "notification-controller")
+	events := kube.NewRecorder(env.Clientset(t).CoreV1(), mgr.GetScheme(), "notification-controller")
 	ctx, cancel := context.WithCancel(context.Background())
 	r, err := receiver.Setup(ctx, mgr, clients, events, opts)
 	if err != nil {

@@ -5,7 +5,8 @@
 //
 //	func TestSomething(t *testing.T) {
 //		env := labtest.ControlPlane(t)
-//		c := env.Client(t, scheme)
+//		env.Define(t, "slipway.dev_*.yaml")
+//		c := env.Client(t, v1alpha1.AddToScheme)
 //		…
 //	}
 //

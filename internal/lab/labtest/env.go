@@ -7,11 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Env is a cluster as one test sees it.
@@ -67,16 +65,6 @@ func (e *Env) Clientset(t testing.TB) *kubernetes.Clientset {
 		t.Fatalf("make client: %v", err)
 	}
 	return clientset
-}
-
-// Client returns a client without a cache for the kinds in scheme; nil stands for Kubernetes' own kinds.
-func (e *Env) Client(t testing.TB, scheme *runtime.Scheme) client.Client {
-	t.Helper()
-	c, err := client.New(e.Config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatalf("make client: %v", err)
-	}
-	return c
 }
 
 // User returns the configuration of somebody else, who may do what RBAC grants to the name and the groups. The administrator

@@ -15,6 +15,8 @@ type fixtures struct {
 	controlPlane fixture
 	simulated    fixture
 	cluster      clusterFixture
+
+	defining sync.Mutex // held by the one test that defines kinds
 }
 
 // fixture is a plane that is started when the first test asks for it.

@@ -26,7 +26,7 @@ func TestControlPlaneGivesEachTestItsNamespace(t *testing.T) {
 	}
 	for _, env := range []*labtest.Env{one, two} {
 		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "mine", Namespace: env.Namespace}}
-		if err := env.Client(t, nil).Create(t.Context(), object); err != nil {
+		if err := env.Client(t).Create(t.Context(), object); err != nil {
 			t.Errorf("create in %s: %v", env.Namespace, err)
 		}
 	}
@@ -34,11 +34,8 @@ func TestControlPlaneGivesEachTestItsNamespace(t *testing.T) {
 
 func TestUserMayDoWhatRBACGrants(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	c, err := client.New(env.ServiceAccount("nobody"), client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = c.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "mine", Namespace: env.Namespace}})
+	c := labtest.Client(t, env.ServiceAccount("nobody"))
+	err := c.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "mine", Namespace: env.Namespace}})
 	if !apierrors.IsForbidden(err) {
 		t.Errorf("create as a service account without roles: got %v, want a refusal", err)
 	}
@@ -46,7 +43,7 @@ func TestUserMayDoWhatRBACGrants(t *testing.T) {
 
 func TestSimulatedWorkloadsBecomeReady(t *testing.T) {
 	env := labtest.Simulated(t)
-	c := env.Client(t, nil)
+	c := env.Client(t)
 	labels := map[string]string{"app": "web"}
 	web := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: env.Namespace},

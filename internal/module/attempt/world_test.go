@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,15 +20,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -52,12 +48,6 @@ func TestMain(m *testing.M) {
 
 // patience is how long a test waits for what should take a second.
 const patience = 60 * time.Second
-
-// installed says whether the API server that the tests of this binary share knows the kinds.
-var installed struct {
-	once sync.Once
-	err  error
-}
 
 // world is a cluster with one module in it, and the agents that live and die there.
 type world struct {
@@ -90,20 +80,10 @@ func (c *clock) goOn() { c.stopped.Store(nil) }
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	installed.once.Do(func() {
-		files, err := filepath.Glob("../../../config/crd/bases/slipway.dev_*.yaml")
-		if err != nil {
-			installed.err = err
-			return
-		}
-		_, installed.err = envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: files})
-	})
-	if installed.err != nil {
-		t.Fatalf("install the definitions: %v", installed.err)
-	}
+	env.Define(t, "slipway.dev_*.yaml")
 	w := &world{T: t, env: env, name: env.Namespace[max(0, len(env.Namespace)-40):]}
 	w.name = strings.Trim(w.name, "-")
-	w.client = w.clientFor(env.Config)
+	w.client = env.Client(t, v1alpha1.AddToScheme)
 	w.names = names{namespace: env.Namespace, unique: w.name}
 	w.pack = &packages{client: w.client, versions: map[string]func(names) []*unstructured.Unstructured{}}
 	w.playKubelet()
@@ -119,19 +99,6 @@ func running(t *testing.T, v boats, change ...func(*v1alpha1.Module)) (*world, *
 	w.want("1.0.0", change...)
 	w.isInstalled(a.reach(lifecycle.Installed), "1.0.0")
 	return w, a
-}
-
-func (w *world) clientFor(cfg *rest.Config) client.Client {
-	w.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		w.Fatal(err)
-	}
-	c, err := client.New(cfg, client.Options{Scheme: scheme})
-	if err != nil {
-		w.Fatal(err)
-	}
-	return c
 }
 
 // broken in the name of an image makes its Deployment fail, slow makes it never ready.
@@ -329,7 +296,7 @@ func (w *world) start(change ...func(*Parts, *Settings)) *agent {
 	a.pool = observe.New(clients, observe.Options{
 		Group: Group, ManagerOf: plan.Manager, Assess: assess, NeedsBody: health.NeedsBody,
 	})
-	c := w.clientFor(cfg)
+	c := labtest.Client(w, cfg, v1alpha1.AddToScheme)
 	w.pack.set(func(p *packages) { p.names = w.names })
 	parts := Parts{
 		Modules: c, Direct: c, Clients: clients, Engine: apply.New(clients, a.pool, apply.Settings{Group: Group}), Pool: a.pool,
@@ -542,7 +509,7 @@ type wire struct {
 }
 
 func (x *wire) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(req *http.Request) (*http.Response, error) {
+	return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		if x.stopped() {
 			return nil, errStopped
 		}
@@ -624,7 +591,3 @@ func (x *wire) written() []string {
 	defer x.mu.Unlock()
 	return append([]string(nil), x.log...)
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

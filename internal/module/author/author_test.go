@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,12 +11,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
@@ -25,9 +21,6 @@ import (
 )
 
 func TestMain(m *testing.M) { labtest.Main(m) }
-
-// definitions says whether the API server that the tests of this binary share knows the kinds.
-var definitions sync.Once
 
 // world is a cluster in which the policy is in force.
 type world struct {
@@ -39,14 +32,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{T: t, env: labtest.ControlPlane(t)}
-	definitions.Do(func() {
-		_, err := envtest.InstallCRDs(w.env.Config, envtest.CRDInstallOptions{Paths: []string{
-			"../../../config/crd/bases/slipway.dev_modules.yaml", "../../../config/crd/bases/slipway.dev_modulegrants.yaml",
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
+	w.env.Define(t, "slipway.dev_modules.yaml", "slipway.dev_modulegrants.yaml")
 	w.admin = w.as(w.env.Config)
 	w.install()
 	return w
@@ -54,17 +40,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) as(config *rest.Config) client.Client {
 	w.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			w.Fatal(err)
-		}
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		w.Fatal(err)
-	}
-	return c
+	return labtest.Client(w, config, v1alpha1.AddToScheme)
 }
 
 // install puts the policy into the cluster, takes it away at the end, and waits until the API server obeys it.

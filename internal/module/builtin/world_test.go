@@ -2,9 +2,7 @@ package builtin_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,12 +10,9 @@ import (
 
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
@@ -28,8 +23,6 @@ func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
 	labtest.Main(m)
 }
-
-var definitions sync.Once // of the test binary's API server
 
 // world is a cluster that knows the kinds of slipway.dev.
 type world struct {
@@ -45,50 +38,25 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{T: t, env: labtest.ControlPlane(t)}
-	definitions.Do(func() {
-		files, err := filepath.Glob("../../../config/crd/bases/slipway.dev_*.yaml")
-		if err == nil {
-			_, err = envtest.InstallCRDs(w.env.Config, envtest.CRDInstallOptions{Paths: files})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-	w.client = w.clientFor(w.env.Config)
+	w.env.Define(t, "slipway.dev_*.yaml")
+	w.client = w.env.Client(t, v1alpha1.AddToScheme)
 	return w
-}
-
-func (w *world) clientFor(cfg *rest.Config) client.Client {
-	w.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		w.Fatal(err)
-	}
-	c, err := client.New(cfg, client.Options{Scheme: scheme})
-	if err != nil {
-		w.Fatal(err)
-	}
-	return c
 }
 
 // parts are those of a reconciler whose writes are counted.
 func (w *world) parts() builtin.Parts {
 	cfg := rest.CopyConfig(w.env.Config)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
+		return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method != http.MethodGet {
 				w.wrote.Add(1)
 			}
 			return next.RoundTrip(req)
 		})
 	})
-	c := w.clientFor(cfg)
+	c := labtest.Client(w, cfg, v1alpha1.AddToScheme)
 	return builtin.Parts{Modules: c, Direct: c, Version: "1.2.3", Events: w}
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 func (w *world) writes() int { return int(w.wrote.Load()) }
 

@@ -3,13 +3,14 @@ package lifecycle
 import (
 	"encoding/json"
 	"errors"
-	"os"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-dev/slipway/config"
 )
 
 // everyFact calls f with all combinations of facts.
@@ -164,7 +165,7 @@ func TestNext(t *testing.T) {
 
 // TestEveryStateIsAPhase: the definition admits the states of the table and nothing else.
 func TestEveryStateIsAPhase(t *testing.T) {
-	text, err := os.ReadFile("../../../config/crd/bases/slipway.dev_modules.yaml")
+	text, err := config.FS.ReadFile("crd/bases/slipway.dev_modules.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 )
 
@@ -152,7 +153,7 @@ func TestBoundsOfFindings(t *testing.T) {
 
 // endless answers every list of boats with another page of as many as were asked for.
 func endless(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(r *http.Request) (*http.Response, error) {
+	return labtest.RoundTripper(func(r *http.Request) (*http.Response, error) {
 		limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
 		if !strings.HasSuffix(r.URL.Path, "/boats") || err != nil {
 			return next.RoundTrip(r)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,12 +17,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
@@ -41,9 +37,6 @@ func TestMain(m *testing.M) {
 	ctrllog.SetLogger(logr.Discard())
 	labtest.Main(m)
 }
-
-// definitions says whether the API server that the tests of this binary share knows the kinds.
-var definitions sync.Once
 
 const agentNamespace = "slipway-system"
 
@@ -64,15 +57,7 @@ type world struct {
 func newWorld(t *testing.T, change ...func(*plan.Settings)) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	definitions.Do(func() {
-		files, err := filepath.Glob("../../../config/crd/bases/slipway.dev_*.yaml")
-		if err != nil || len(files) == 0 {
-			t.Fatalf("the definitions are %v, %v", files, err)
-		}
-		if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: files}); err != nil {
-			t.Fatal(err)
-		}
-	})
+	env.Define(t, "slipway.dev_*.yaml")
 	w := &world{T: t, env: env, seen: &requests{}, shelf: &shelf{packages: map[string]*plan.Package{}}, name: env.Namespace + "-m"}
 	w.name = w.name[max(0, len(w.name)-40):]
 	w.name = strings.Trim(w.name, "-")
@@ -95,19 +80,11 @@ func newWorld(t *testing.T, change ...func(*plan.Settings)) *world {
 // settle makes clients and a planner for a configuration.
 func (w *world) settle(cfg *rest.Config, change ...func(*plan.Settings)) {
 	w.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, apiextensionsv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			w.Fatal(err)
-		}
-	}
 	var err error
 	if w.clients, err = kube.NewClients(cfg); err != nil {
 		w.Fatal(err)
 	}
-	if w.client, err = client.New(cfg, client.Options{Scheme: scheme}); err != nil {
-		w.Fatal(err)
-	}
+	w.client = labtest.Client(w, cfg, v1alpha1.AddToScheme, apiextensionsv1.AddToScheme)
 	w.store = revision.NewStore(w.client, agentNamespace)
 	s := plan.Settings{
 		Clients: w.clients, Client: w.client, Revisions: w.store, Packages: w.shelf, Version: "1.0.0",
@@ -129,7 +106,7 @@ type requests struct {
 }
 
 func (r *requests) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(req *http.Request) (*http.Response, error) {
+	return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		line := req.Method + " " + req.URL.Path
 		r.mu.Lock()
 		r.all = append(r.all, line)
@@ -153,10 +130,6 @@ func (r *requests) reset() {
 	defer r.mu.Unlock()
 	r.all, r.writing, r.atOnce = nil, nil, 0
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // shelf has packages by their version; the newest that was put there is wanted.
 type shelf struct {

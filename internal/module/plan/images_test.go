@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -54,7 +55,7 @@ func TestImages(t *testing.T) {
 	if err := w.client.Create(t.Context(), node); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.env.Client(t, nil).Delete(t.Context(), node) })
+	t.Cleanup(func() { _ = w.env.Client(t).Delete(context.Background(), node) })
 	node.Status.NodeInfo = corev1.NodeSystemInfo{OperatingSystem: "linux", Architecture: "amd64"}
 	if err := w.client.Status().Update(t.Context(), node); err != nil {
 		t.Fatal(err)

@@ -167,7 +167,7 @@ subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: NAME}]`) {
 		if err := w.client.Create(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = w.env.Client(t, nil).Delete(context.Background(), o) })
+		t.Cleanup(func() { _ = w.env.Client(t).Delete(context.Background(), o) })
 	}
 	w.settle(rest.CopyConfig(w.env.User(w.name)))
 	w.put("1.1.0", docs(settings, "apiVersion: v1\nkind: Service\nmetadata: {name: new}\nspec: {ports: [{port: 80}]}"))

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,10 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
@@ -26,31 +21,11 @@ import (
 
 func TestMain(m *testing.M) { labtest.Main(m) }
 
-// definitions says whether the API server that the tests of this binary share knows the kinds.
-var definitions struct {
-	once sync.Once
-	err  error
-}
-
 func newStore(t *testing.T) (*revision.Store, client.Client, *labtest.Env) {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	definitions.once.Do(func() {
-		files, err := filepath.Glob("../../../config/crd/bases/slipway.dev_*.yaml")
-		if err != nil {
-			definitions.err = err
-			return
-		}
-		_, definitions.err = envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: files})
-	})
-	if definitions.err != nil {
-		t.Fatal(definitions.err)
-	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	c := env.Client(t, scheme)
+	env.Define(t, "slipway.dev_*.yaml")
+	c := env.Client(t, v1alpha1.AddToScheme)
 	return revision.NewStore(c, env.Namespace), c, env
 }
 

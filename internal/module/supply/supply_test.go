@@ -57,7 +57,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	w := &world{T: t, client: env.Client(t, nil), namespace: env.Namespace, now: time.Now(), ci: "Basic Y2k6Y2k="}
+	w := &world{T: t, client: env.Client(t), namespace: env.Namespace, now: time.Now(), ci: "Basic Y2k6Y2k="}
 	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if login := r.Header.Get("Authorization"); login != "" {

@@ -91,7 +91,7 @@ func TestWrongInterpreterIsNotUsed(t *testing.T) {
 	registry := w.teach()
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			w := &world{T: t, env: w.env, client: w.client, scheme: w.scheme, group: w.group}
+			w := &world{T: t, env: w.env, client: w.client, group: w.group}
 			boat := w.interpreter("wrong", "Afloat", "Afloat")
 			tc.spoil(&boat.Spec)
 			w.create(boat)

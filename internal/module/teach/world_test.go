@@ -14,15 +14,12 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -44,7 +41,6 @@ type world struct {
 
 	env    *labtest.Env
 	client client.Client
-	scheme *runtime.Scheme
 	group  string
 	// writes counts what teachers write to Interpreters.
 	writes atomic.Int64
@@ -53,15 +49,8 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	paths := []string{"../../../config/crd/bases/slipway.dev_interpreters.yaml"}
-	if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: paths}); err != nil {
-		t.Fatal(err)
-	}
-	return &world{T: t, env: env, client: env.Client(t, scheme), scheme: scheme, group: env.Namespace + ".example.org"}
+	env.Define(t, "slipway.dev_interpreters.yaml")
+	return &world{T: t, env: env, client: env.Client(t, v1alpha1.AddToScheme, apiextensionsv1.AddToScheme), group: env.Namespace + ".example.org"}
 }
 
 // options change the manager of a teacher.
@@ -79,14 +68,14 @@ func (w *world) teach(more ...options) *interpret.Registry {
 	w.Helper()
 	cfg := rest.CopyConfig(w.env.Config)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
+		return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method != http.MethodGet && strings.Contains(req.URL.Path, "/interpreters/") {
 				w.writes.Add(1)
 			}
 			return next.RoundTrip(req)
 		})
 	})
-	opts := manager.Options{Scheme: w.scheme, Metrics: server.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)}}
+	opts := manager.Options{Scheme: w.client.Scheme(), Metrics: server.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)}}
 	for _, change := range more {
 		change(&opts)
 	}
@@ -98,7 +87,7 @@ func (w *world) teach(more ...options) *interpret.Registry {
 	if err != nil {
 		w.Fatal(err)
 	}
-	events := kube.NewRecorder(core, w.scheme, "slipway-agent")
+	events := kube.NewRecorder(core, w.client.Scheme(), "slipway-agent")
 	registry := interpret.NewRegistry()
 	teacher := teach.New(registry, events)
 	if err := errors.Join(teacher.Load(w.Context(), mgr.GetAPIReader()), teacher.Setup(mgr, mgr.GetCache()), mgr.Add(manager.RunnableFunc(events.Start))); err != nil {
@@ -115,10 +104,6 @@ func (w *world) teach(more ...options) *interpret.Registry {
 	})
 	return registry
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // interpreter makes one for boats of the test's group that says a word of those that are afloat, with a test that wants a word.
 func (w *world) interpreter(name, word, want string) *v1alpha1.Interpreter {

@@ -11,7 +11,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/probe"
@@ -35,7 +34,7 @@ func promise(t *testing.T) probe.Promise {
 // grant gives a service account of the test's rules.
 func grant(t *testing.T, env *labtest.Env, name string, cluster, own []rbacv1.PolicyRule) {
 	t.Helper()
-	c := env.Client(t, nil)
+	c := env.Client(t)
 	wide := env.Namespace + "-" + name
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: env.Namespace, Name: name}}
 	for _, obj := range []client.Object{
@@ -74,9 +73,7 @@ func TestRun(t *testing.T) {
 	if !strings.Contains(r.Failures(), needed) || !strings.Contains(r.Failures(), "apply the definitions of the new version first") {
 		t.Errorf("it says %s", r.Failures())
 	}
-	if _, err := envtest.InstallCRDs(env.Config, envtest.CRDInstallOptions{Paths: []string{"../../../../config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml"}}); err != nil {
-		t.Fatal(err)
-	}
+	env.Define(t, "kustomize.toolkit.fluxcd.io_kustomizations.yaml")
 	if r := probe.Run(t.Context(), env.ServiceAccount("agent"), opts); !r.Passed() {
 		t.Errorf("with all that it needs: %s", r.Failures())
 	}
