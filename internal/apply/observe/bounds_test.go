@@ -62,7 +62,7 @@ func watchForeign(t *testing.T, cfg *rest.Config, most, document int64) (_ *kube
 	allowance := kube.NewAllowance(most)
 	bounds := &kube.Bounds{Allowance: allowance, Document: document}
 	cfg.Wrap(bounds.Wrap)
-	pool := observe.New(clients(t, cfg), observe.Options{Allowance: allowance, SyncTimeout: time.Minute, FirstBackoff: time.Hour, MaxBackoff: time.Hour})
+	pool := observe.New(clients(t, cfg), observe.Options{Allowance: allowance, SyncTimeout: time.Hour, FirstBackoff: time.Hour, MaxBackoff: time.Hour})
 	t.Cleanup(bounds.Close)
 	t.Cleanup(pool.Close)
 	blind, err := pool.Ensure(t.Context(), "shop/shop", kube.Identity{}, []kube.Ref{{Version: "v1", Kind: "ConfigMap", Namespace: "shop", Name: "a"}})
