@@ -17,8 +17,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,7 +36,7 @@ type journal struct {
 // of is the transport of one process: what it writes into a namespace is noted, but for leases and events, which all may write at any time.
 func (j *journal) of(who, namespace string) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper {
-		return transport(func(req *http.Request) (*http.Response, error) {
+		return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			path := req.URL.Path
 			if req.Method != http.MethodGet && strings.Contains(path, "/namespaces/"+namespace+"/") && !strings.Contains(path, "/leases") && !strings.Contains(path, "/events") {
 				j.mu.Lock()
@@ -58,21 +56,13 @@ func (j *journal) turns() []string {
 	return slices.Clone(j.writers)
 }
 
-type transport func(*http.Request) (*http.Response, error)
-
-func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
 // TestDeliveryInAProcessOfItsOwn: a process that serves only delivery is let by the agent that served it, which takes it back when that one has
 // ended. One of them writes at a time, and what is pushed is delivered by whoever it is.
 func TestDeliveryInAProcessOfItsOwn(t *testing.T) {
 	env := labtest.ControlPlane(t)
-	install(t, env.Config, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml")
+	env.Define(t, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml")
 	ctrl.SetLogger(logr.Discard())
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), sourcev1.AddToScheme(scheme), kustomizev1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	c := env.Client(t, scheme)
+	c := env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme)
 	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

@@ -121,7 +121,7 @@ type wire struct {
 }
 
 func (w *wire) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(req *http.Request) (*http.Response, error) {
+	return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		w.all.Add(1)
 		if req.Method != http.MethodGet {
 			w.writes.Add(1)
@@ -135,10 +135,6 @@ func (w *wire) wrap(next http.RoundTripper) http.RoundTripper {
 		return next.RoundTrip(req)
 	})
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 func (w *world) client(through *wire) coordination.LeaseInterface {
 	w.Helper()
