@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -76,6 +78,46 @@ func TestRoleIsEnoughForTheAgent(t *testing.T) {
 	}
 	if said := complaints(); len(said) > 0 {
 		t.Errorf("the agent lacks permissions:\n%s", strings.Join(said, "\n"))
+	}
+}
+
+// TestRoleIsNarrow: of Slipway's own kinds the agent may write what it does write, in the way in which it does. An object as a whole it may
+// write nowhere: what people have said in its spec is theirs.
+func TestRoleIsNarrow(t *testing.T) {
+	may := map[string][]string{}
+	for _, obj := range render(t, Options{Overlay: "dev"}) {
+		if kind := obj.GetKind(); kind != "ClusterRole" && kind != "Role" || !strings.HasPrefix(obj.GetName(), Agent) {
+			continue
+		}
+		var role rbacv1.ClusterRole // a Role has the same rules
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &role); err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range role.Rules {
+			if !slices.Contains(rule.APIGroups, v1alpha1.GroupVersion.Group) {
+				continue
+			}
+			for _, resource := range rule.Resources {
+				writes := slices.DeleteFunc(slices.Clone(rule.Verbs), func(verb string) bool { return verb == "get" || verb == "list" || verb == "watch" })
+				if len(writes) > 0 {
+					may[resource] = append(may[resource], writes...)
+					slices.Sort(may[resource])
+				}
+			}
+		}
+	}
+	want := map[string][]string{
+		"agentupgrades":            {"create", "delete", "patch"},
+		"agentupgrades/status":     {"update"},
+		"agentupgrades/finalizers": {"update"}, // the probe and the guard keep an attempt from being deleted first
+		"interpreters/status":      {"patch"},
+		"modules":                  {"patch"},
+		"modules/status":           {"patch"},
+		"modulerevisions":          {"create", "delete"},
+		"modulerevisions/status":   {"patch"},
+	}
+	if diff := cmp.Diff(want, may); diff != "" {
+		t.Errorf("writes that are allowed (-want +got):\n%s", diff)
 	}
 }
 

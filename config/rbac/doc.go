@@ -69,7 +69,7 @@ package rbac
 // The agent's own upgrade, in its own namespace: attempts are made for the module of the agent, read, their status written, and the oldest
 // deleted; the two StatefulSets that are its slots are made and changed, and those alone; the probe's pod and the guard of an upgrade are
 // made, read and removed. To make an object can't be bound to a name. The slots' pods are read for what keeps them from running.
-// +kubebuilder:rbac:groups=slipway.dev,resources=agentupgrades,namespace=slipway-system,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=slipway.dev,resources=agentupgrades,namespace=slipway-system,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=slipway.dev,resources=agentupgrades/status,namespace=slipway-system,verbs=update
 // +kubebuilder:rbac:groups=slipway.dev,resources=agentupgrades/finalizers,namespace=slipway-system,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=statefulsets,namespace=slipway-system,verbs=create
@@ -81,11 +81,10 @@ package rbac
 
 // Modules: read and watched, with their finalizer and what became of them written on them; their revisions are made and removed. Grants are
 // read. What a module brings is no part of this role: see deploy/base/modules.yaml.
-// +kubebuilder:rbac:groups=slipway.dev,resources=modules,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=slipway.dev,resources=modules/status,verbs=get;update;patch
-// +kubebuilder:rbac:groups=slipway.dev,resources=modules/finalizers,verbs=update;patch
-// +kubebuilder:rbac:groups=slipway.dev,resources=modulerevisions,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups=slipway.dev,resources=modulerevisions/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=slipway.dev,resources=modules,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=slipway.dev,resources=modules/status,verbs=patch
+// +kubebuilder:rbac:groups=slipway.dev,resources=modulerevisions,verbs=get;list;create;delete
+// +kubebuilder:rbac:groups=slipway.dev,resources=modulerevisions/status,verbs=patch
 // +kubebuilder:rbac:groups=slipway.dev,resources=modulegrants,verbs=get;list;watch
 
 // What revisions hold is kept in Secrets of the agent's own namespace, and what modules name there is watched.

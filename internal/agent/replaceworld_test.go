@@ -19,9 +19,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -29,6 +32,7 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade"
+	"github.com/slipway-dev/slipway/internal/agent/upgrade/probe"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/term"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/module/builtin"
@@ -59,6 +63,7 @@ func newHarbour(t *testing.T, change ...func(*v1alpha1.Module)) *harbour {
 	h := &harbour{T: t, env: labtest.ControlPlane(t), images: map[string]v1.Hash{}, now: time.Now()}
 	h.env.Define(t, "slipway.dev_*.yaml")
 	h.client, h.leases = h.clientFor(h.env.Config), h.env.Clientset(t).CoordinationV1().Leases(h.env.Namespace)
+	h.account()
 	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if h.away {
@@ -150,10 +155,57 @@ func (h *harbour) slot(slot v1alpha1.AgentSlot, version string) {
 	})
 }
 
-// agent is a process of the agent that ends after so many writes; 0: it doesn't.
+// identity is the agent's service account.
+func (h *harbour) identity() rest.ImpersonationConfig {
+	return rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + h.env.Namespace + ":" + userAgent, Groups: []string{"system:serviceaccounts", "system:authenticated"},
+	}
+}
+
+// account gives the agent's service account the rights that 'slipway install' gives it, and no others.
+func (h *harbour) account() {
+	h.Helper()
+	promise, err := probe.Carried()
+	if err != nil {
+		h.Fatal(err)
+	}
+	everywhere := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: h.env.Namespace}, Rules: promise.Cluster}
+	own := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: h.env.Namespace, Name: userAgent}, Rules: promise.Own}
+	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: h.env.Namespace, Name: userAgent}}
+	bound := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: everywhere.ObjectMeta, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: everywhere.Name},
+	}
+	for _, obj := range []client.Object{everywhere, own, bound, &rbacv1.RoleBinding{
+		ObjectMeta: own.ObjectMeta, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: own.Name},
+	}} {
+		h.create(obj)
+		if obj.GetNamespace() == "" {
+			h.Cleanup(func() { _ = h.client.Delete(context.WithoutCancel(h.Context()), obj) })
+		}
+	}
+	cfg := rest.CopyConfig(h.env.Config)
+	cfg.Impersonate = h.identity()
+	c := h.clientFor(cfg)
+	for _, may := range []authorizationv1.ResourceAttributes{
+		{Group: v1alpha1.GroupVersion.Group, Resource: "modules", Verb: "patch"},
+		{Group: v1alpha1.GroupVersion.Group, Resource: "agentupgrades", Verb: "create", Namespace: h.env.Namespace},
+	} {
+		err := wait.PollUntilContextTimeout(h.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+			review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &may}}
+			err := c.Create(ctx, review)
+			return review.Status.Allowed, err
+		})
+		if err != nil {
+			h.Fatalf("the agent's account may never %s %s: %v", may.Verb, may.Resource, err)
+		}
+	}
+}
+
+// agent is a process of the agent, with the rights of its service account, that ends after so many writes; 0: it doesn't.
 func (h *harbour) agent(ends int) *builtin.Reconciler {
 	h.Helper()
 	cfg := rest.CopyConfig(h.env.Config)
+	cfg.Impersonate = h.identity()
 	written := 0
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return labtest.RoundTripper(func(req *http.Request) (*http.Response, error) {
