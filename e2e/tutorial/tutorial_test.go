@@ -36,6 +36,7 @@ func TestTutorial(t *testing.T) {
 // run executes a tutorial's commands in the order of the text, in one shell that ends with the first that fails.
 func run(t *testing.T, text string) {
 	t.Helper()
+	processes := newGroup(t) // ends after the lab is removed, which has processes of its own
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
@@ -49,11 +50,7 @@ func run(t *testing.T, text string) {
 			script += block
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
-	cmd.Dir = top
-	cmd.Env = append(os.Environ(), "NO_COLOR=1", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null")
-	cmd.WaitDelay = 10 * time.Second
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := processes.run(script, top, "NO_COLOR=1", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null"); err != nil {
 		t.Fatalf("the tutorial doesn't work: %v\n%s", err, out)
 	}
 }
