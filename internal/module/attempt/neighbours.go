@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 )
@@ -11,7 +13,7 @@ import (
 // unblock has the modules planned anew whose plans had something against this one as it was: a version, or that it wasn't there.
 func (t *task) unblock(ctx context.Context) {
 	all := &v1alpha1.ModuleList{}
-	if err := t.Modules.List(ctx, all); err != nil {
+	if err := t.Modules.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
 		return // their next look finds it
 	}
 	against := func(p v1alpha1.PlanProblem) bool {

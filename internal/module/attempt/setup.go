@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -44,7 +45,7 @@ func Retries() workqueue.TypedRateLimiter[reconcile.Request] {
 // granted has the modules planned anew that a grant bounds.
 func (r *Reconciler) granted(ctx context.Context, grant *v1alpha1.ModuleGrant) []reconcile.Request {
 	all := &v1alpha1.ModuleList{}
-	if err := r.Modules.List(ctx, all); err != nil {
+	if err := r.Modules.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
 		return nil // the next look at the source finds it
 	}
 	var bound []string
