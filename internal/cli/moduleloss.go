@@ -62,6 +62,8 @@ type lostNamespace struct {
 	Name string `json:"name"`
 	// Stays says why it stays; empty: it goes with all that is in it.
 	Stays string `json:"stays,omitempty"`
+	// Unsure says why it may stay after all.
+	Unsure string `json:"unsure,omitempty"`
 	// Claims are the PersistentVolumeClaims that go with it.
 	Claims int64 `json:"persistentVolumeClaims"`
 }
@@ -175,6 +177,12 @@ func (c *cluster) namespacesOf(ctx context.Context, m *v1alpha1.Module, namespac
 				out.Stays = strings.Join(foreign, ", ") + " isn't the module's"
 				break
 			}
+			if out.Stays, out.Unsure, err = c.agentKeeps(ctx, clients, ref.Name, going); err != nil {
+				return nil, err
+			}
+			if out.Stays != "" {
+				break
+			}
 			if out.Claims, err = c.count(ctx, corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), client.InNamespace(ref.Name)); err != nil {
 				return nil, err
 			}
@@ -276,6 +284,9 @@ func (a *App) printLoss(l *moduleLoss) {
 		what := fmt.Sprintf("namespace %s with all that is in it", ns.Name)
 		if ns.Claims > 0 {
 			what += fmt.Sprintf(", and %d PersistentVolumeClaims", ns.Claims)
+		}
+		if ns.Unsure != "" {
+			what += "; " + oneLine(ns.Unsure)
 		}
 		fmt.Fprintln(a.Out, a.out.bad("Goes:")+"  "+what)
 	}

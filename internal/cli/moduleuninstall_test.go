@@ -2,16 +2,20 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
+	"github.com/slipway-dev/slipway/deploy"
 	"github.com/slipway-dev/slipway/internal/module/attempt"
 )
 
@@ -85,7 +89,30 @@ func TestModuleUninstallSaysWhatGoes(t *testing.T) {
 		claim.Finalizers = nil
 		return client.IgnoreNotFound(w.Update(t.Context(), claim))
 	})
-	w.slipway(append(plan, "--definitions", "Delete")...).want(t, ExitDone, "Goes:  namespace "+w.namespace+" with all that is in it\n")
+	// Nor one in which it may not look: whoever asks sees more than it.
+	all := append(plan, "--definitions", "Delete")
+	w.slipway(all...).want(t, ExitDone, "Stays: namespace "+w.namespace+": the agent may not list ", " and so keeps what may have some in it")
+	looks := metav1.ObjectMeta{Namespace: w.namespace, Name: "looks"}
+	w.has(&rbacv1.Role{ObjectMeta: looks, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"list"}}}},
+		&rbacv1.RoleBinding{
+			ObjectMeta: looks, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: looks.Name},
+			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: deploy.Namespace, Name: deploy.Agent}},
+		})
+	w.slipway(all...).want(t, ExitDone, "Stays: namespace "+w.namespace+": ", "Role/"+w.namespace+"/looks isn't the module's")
+	mine := map[string]string{attempt.OwnerLabel: m.Name}
+	for _, obj := range []client.Object{&rbacv1.Role{ObjectMeta: looks}, &rbacv1.RoleBinding{ObjectMeta: looks}} {
+		w.reload(obj)
+		obj.SetLabels(mine)
+		if err := w.Update(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.eventually(func() error { // the API server learns of roles by a watch
+		if got := w.slipway(all...); !strings.Contains(got.out, "Goes:  namespace "+w.namespace+" with all that is in it\n") {
+			return errors.New(got.out)
+		}
+		return nil
+	})
 	w.slipway(plan...).want(t, ExitDone, "Stays: namespace "+w.namespace+": Boat/"+w.namespace+"/b0, ", "Goes:  2 ConfigMap", "Stays: definition boats."+group+" and its 3 objects", "module "+w.name+"-user requires "+w.name+": uninstall it first")
 	w.slipway("module", "uninstall", m.Name, "--definitions", "Delete", "--dry-run").want(t, ExitDone, "Goes:  definition boats."+group+" and its 3 objects")
 	got := w.slipway("module", "uninstall", m.Name, "--dry-run", "-o", "json")

@@ -55,49 +55,74 @@ func ForeignIn(ctx context.Context, clients *kube.Clients, module, namespace str
 	if err != nil {
 		return nil, err
 	}
-	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cl.Config, cl.HTTP)
-	if err != nil {
-		return nil, err
-	}
-	kinds, err := discovery.ServerPreferredNamespacedResources(disco)
+	kinds, err := KindsIn(cl)
 	if err != nil {
 		//nolint:nilerr // what can't be told counts as something
 		return []string{"what a part of the API has in it, which doesn't answer (" + err.Error() + "),"}, nil
 	}
 	var foreign []string
-	for _, l := range kinds {
+	for _, k := range kinds {
+		if len(foreign) >= maxNamed {
+			return foreign[:maxNamed], nil
+		}
+		if slices.Contains(going, k.GroupKind()) {
+			continue
+		}
+		objects, err := cl.Metadata.Resource(k.Resource).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: 500})
+		if apierrors.IsForbidden(err) {
+			foreign = append(foreign, "any "+k.Kind+", which may not be listed,")
+			continue
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("list what is in namespace %s: %w", namespace, err)
+		}
+		if err != nil {
+			continue
+		}
+		for _, o := range objects.Items {
+			one := kube.Ref{Group: k.Resource.Group, Kind: k.Kind, Namespace: namespace, Name: o.Name}
+			if !standard(one) && len(o.OwnerReferences) == 0 && o.Labels[OwnerLabel] != module && !contains(ours, one) {
+				foreign = append(foreign, one.Subject())
+			}
+		}
+	}
+	return foreign[:min(len(foreign), maxNamed)], nil
+}
+
+// KindIn is a kind whose objects keep a namespace.
+type KindIn struct {
+	Resource schema.GroupVersionResource
+	Kind     string
+}
+
+// GroupKind is the kind without its version.
+func (k KindIn) GroupKind() schema.GroupKind {
+	return schema.GroupKind{Group: k.Resource.Group, Kind: k.Kind}
+}
+
+// KindsIn are the kinds that have to be listed before a namespace is deleted. Who may not list one of them keeps it.
+func KindsIn(cl *kube.Client) ([]KindIn, error) {
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cl.Config, cl.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	served, err := discovery.ServerPreferredNamespacedResources(disco)
+	if err != nil {
+		return nil, err
+	}
+	var kinds []KindIn
+	for _, l := range served {
 		gv, err := schema.ParseGroupVersion(l.GroupVersion)
 		if err != nil {
 			continue
 		}
 		for _, r := range l.APIResources {
-			if !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "delete") || passing(gv.Group, r.Kind) ||
-				slices.Contains(going, schema.GroupKind{Group: gv.Group, Kind: r.Kind}) {
-				continue
+			if slices.Contains(r.Verbs, "list") && slices.Contains(r.Verbs, "delete") && !passing(gv.Group, r.Kind) {
+				kinds = append(kinds, KindIn{Resource: gv.WithResource(r.Name), Kind: r.Kind})
 			}
-			objects, err := cl.Metadata.Resource(gv.WithResource(r.Name)).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: 500})
-			if apierrors.IsForbidden(err) {
-				foreign = append(foreign, "any "+r.Kind+", which may not be listed,")
-				continue
-			}
-			if err != nil && !apierrors.IsNotFound(err) {
-				return nil, fmt.Errorf("list what is in namespace %s: %w", namespace, err)
-			}
-			if err != nil {
-				continue
-			}
-			for _, o := range objects.Items {
-				one := kube.Ref{Group: gv.Group, Kind: r.Kind, Namespace: namespace, Name: o.Name}
-				if !standard(one) && len(o.OwnerReferences) == 0 && o.Labels[OwnerLabel] != module && !contains(ours, one) {
-					foreign = append(foreign, one.Subject())
-				}
-			}
-		}
-		if len(foreign) >= maxNamed {
-			return foreign[:maxNamed], nil
 		}
 	}
-	return foreign, nil
+	return kinds, nil
 }
 
 // passing are kinds whose objects come and go by themselves.
