@@ -75,6 +75,7 @@ func TestBadObjectsAreRefused(t *testing.T) {
 		"BuiltinNamesake":  {"it would be in the place of the agent's own", module, "{metadata: {name: agent}}", []string{"agent and delivery are parts of Slipway"}},
 		"BuiltinTwice":     {"two would want two versions", module, "{spec: {source: {oci: null, builtin: {name: agent}}}}", []string{"there is one module of each part of Slipway"}},
 		"BuiltinGrant":     {"nothing is written that could be granted", module, "{spec: {grantRef: {name: a}, source: {oci: null, builtin: {name: agent}}}}", []string{"leave out verify, namespace, values"}},
+		"BuiltinVerify":    {"the agent's own policy says who signs it, and nothing in its place", module, "{metadata: {name: agent}, spec: {verify: {keysRef: {name: a}}, source: {oci: null, builtin: {name: agent}}}}", []string{"leave out verify"}},
 		"BuiltinSecret":    {"nothing is fetched", module, "{spec: {source: {oci: null, builtin: {name: delivery, secretRef: {name: a}}}}}", []string{"leave out secretRef"}},
 		"Catalogue":        {"a catalogue is in one place", module, "{spec: {catalogue: {channel: stable}}}", []string{"name exactly one place of the catalogue: configMap, oci or git"}},
 		"CatalogueChannel": {"a catalogue has channels", module, "{spec: {catalogue: {configMap: {name: a}}}}", []string{"spec.catalogue.channel"}},

@@ -37,14 +37,14 @@ func TestAgentModule(t *testing.T) {
 	h.play(u, v1alpha1.AgentUpgradeProving, "")
 	later := h.agent(0)
 	h.is(later, "the new agent proves itself", v1alpha1.PhaseSoaking, "1.0.0", u.Name+" is Proving")
-	if a := h.module.Status.Attempt; a == nil || a.Target.Version != "1.1.0" || a.Target.Digest != digest || a.SoakBegan == nil || a.CommitBegan != nil {
+	if a := h.module.Status.Attempt; a == nil || a.Target.Version != "1.1.0" || a.Target.Package != "agent" || a.Target.Digest != digest || a.SoakBegan == nil || a.CommitBegan != nil {
 		t.Errorf("the attempt is %+v", a)
 	}
 	h.play(u, v1alpha1.AgentUpgradeCommitting, "")
 	h.is(later, "it is good", v1alpha1.PhaseCommitting, "1.0.0", u.Name+" is Committing")
 	h.play(u, v1alpha1.AgentUpgradeCommitted, "")
 	h.is(later, "it is the agent", v1alpha1.PhaseInstalled, "1.1.0", "1.1.0 runs in slot b")
-	if s := h.module.Status; s.Attempt != nil || s.Target != nil || s.Current.Digest != digest || len(h.upgrades()) != 1 {
+	if s := h.module.Status; s.Attempt != nil || s.Target != nil || s.Current.Digest != digest || s.Current.Package != "agent" || len(h.upgrades()) != 1 {
 		t.Errorf("%+v; %d AgentUpgrades", s, len(h.upgrades()))
 	}
 	h.push("1.1.0", time.Time{})

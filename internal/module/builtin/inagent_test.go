@@ -46,7 +46,7 @@ func TestDelivery(t *testing.T) {
 		}
 		m = w.read(m)
 		ready := apimeta.FindStatusCondition(m.Status.Conditions, v1alpha1.ReadyCondition)
-		if m.Status.Phase != v1alpha1.PhaseInstalled || m.Status.Current == nil || m.Status.Current.Version != "1.2.3" || m.Status.ObservedGeneration != m.Generation {
+		if m.Status.Phase != v1alpha1.PhaseInstalled || m.Status.Current == nil || m.Status.Current.Version != "1.2.3" || m.Status.Current.Package != m.Name || m.Status.ObservedGeneration != m.Generation {
 			t.Errorf("%s: %+v", s.reason, m.Status)
 		}
 		if ready == nil || ready.Status != s.ready || ready.Reason != s.because {

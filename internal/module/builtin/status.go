@@ -3,6 +3,7 @@ package builtin
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -27,6 +28,9 @@ func (t *task) settle(ctx context.Context, phase v1alpha1.ModulePhase, w words) 
 	if s.Phase != phase {
 		s.Phase, s.PhaseSince = phase, &t.now
 	}
+	for _, r := range t.references() {
+		r.Package = t.m.Spec.Source.Builtin.Name // by which packages may require it
+	}
 	t.condition(v1alpha1.ReadyCondition, w.ready, w)
 	for kind, is := range map[string]bool{v1alpha1.ReconcilingCondition: w.reconciling, v1alpha1.StalledCondition: w.stalled} {
 		if is {
@@ -48,6 +52,16 @@ func (t *task) settle(ctx context.Context, phase v1alpha1.ModulePhase, w words) 
 	t.tell(w)
 	t.before = t.m.DeepCopy()
 	return nil
+}
+
+// references are what the status refers to.
+func (t *task) references() []*v1alpha1.RevisionReference {
+	s := &t.m.Status
+	all := []*v1alpha1.RevisionReference{s.Current, s.Target}
+	if s.Attempt != nil {
+		all = append(all, &s.Attempt.Target)
+	}
+	return slices.DeleteFunc(all, func(r *v1alpha1.RevisionReference) bool { return r == nil })
 }
 
 func (t *task) condition(kind string, is bool, w words) {
