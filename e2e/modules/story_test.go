@@ -25,6 +25,7 @@ import (
 	"github.com/slipway-dev/slipway/e2e"
 	"github.com/slipway-dev/slipway/internal/lab/await"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/module/author"
 )
@@ -83,15 +84,7 @@ type story struct {
 // tell begins a story, with a repository for the packages of one project.
 func (h *harbour) tell(t *testing.T, project string) *story {
 	t.Helper()
-	git, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { git.Close() }) //nolint:errcheck // nobody asks it any more
-	repo, err := git.Repo(t.Context(), project)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := gittest.Start(t, project, gitserver.Options{})
 	return &story{T: t, harbour: h, repo: repo}
 }
 

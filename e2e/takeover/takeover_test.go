@@ -28,6 +28,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/control"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/lab/process"
 )
@@ -55,15 +56,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
 	env.Define(t)
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	repo, err := server.Repo(t.Context(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := gittest.Start(t, "shop", gitserver.Options{})
 	w := &world{Env: env, T: t, client: env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme, apiextensionsv1.AddToScheme), repo: repo, group: strings.ReplaceAll(env.Namespace, "-", "") + ".example"}
 	w.otherSources()
 	return w

@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/agent/duty"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
@@ -63,15 +64,7 @@ func TestDeliveryInAProcessOfItsOwn(t *testing.T) {
 	env.Define(t, "source.toolkit.fluxcd.io_gitrepositories.yaml", "kustomize.toolkit.fluxcd.io_kustomizations.yaml")
 	ctrl.SetLogger(logr.Discard())
 	c := env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme)
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	repo, err := server.Repo(t.Context(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := gittest.Start(t, "shop", gitserver.Options{})
 	writes := &journal{}
 	run := func(who, serve string) (stop func()) {
 		cfg := rest.CopyConfig(env.Config)

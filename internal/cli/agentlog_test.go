@@ -17,6 +17,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 )
 
 // paper is a stream that several write to and one reads.
@@ -88,15 +89,7 @@ func vacant(t *testing.T) string {
 // repository serves a Git repository with these files.
 func repository(t *testing.T, files map[string]string) (url, revision string) {
 	t.Helper()
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() }) // the test is over
-	repo, err := server.Repo(t.Context(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := gittest.Start(t, "shop", gitserver.Options{})
 	head, err := repo.Commit(t.Context(), files, "all of it")
 	if err != nil {
 		t.Fatal(err)

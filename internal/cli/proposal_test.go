@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 )
 
 func configMap(name, colour string) string {
@@ -40,15 +41,7 @@ func (w *world) fleet(branch gitserver.Change) string {
 		}
 		return files
 	}
-	server, err := gitserver.Start(gitserver.Options{Dir: w.t.TempDir()})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = server.Close() }) // the test is over
-	repo, err := server.Repo(w.t.Context(), "fleet")
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	_, repo := gittest.Start(w.t, "fleet", gitserver.Options{})
 	main := here(map[string]string{
 		"fleet/red.yaml": childManifest("red", "./red"), "fleet/blue.yaml": childManifest("blue", "./blue"), "fleet/old.yaml": childManifest("old", "./old"),
 		"red/cm.yaml": configMap("red", "red"), "blue/cm.yaml": configMap("blue", "blue"), "navy/cm.yaml": configMap("blue", "navy"),

@@ -23,6 +23,7 @@ import (
 	"github.com/slipway-dev/slipway/internal/build"
 	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 )
 
 const whyDeployment = `apiVersion: apps/v1
@@ -60,18 +61,10 @@ images:
 // delivering makes a repository, a source and a Kustomization, and applies what they deliver as the agent does.
 func (w *world) delivering(changes ...gitserver.Change) (ks *kustomizev1.Kustomization, dir string) {
 	w.t.Helper()
-	server, err := gitserver.Start(gitserver.Options{Dir: w.t.TempDir()})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = server.Close() }) // the test is over
-	repo, err := server.Repo(w.t.Context(), "shop")
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	_, repo := gittest.Start(w.t, "shop", gitserver.Options{})
 	files := map[string]string{}
 	for _, change := range changes {
-		if _, err = repo.Apply(w.t.Context(), change); err != nil {
+		if _, err := repo.Apply(w.t.Context(), change); err != nil {
 			w.t.Fatal(err)
 		}
 		if change.Branch == "" {

@@ -79,7 +79,8 @@ func (w *world) slipway(args ...string) answer {
 func slipway(t *testing.T, args ...string) answer {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code := Run(t.Context(), Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, args)
+	// The Cleanup of a test runs it too: the test's own context has ended by then.
+	code := Run(context.WithoutCancel(t.Context()), Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, args)
 	return answer{code, out.String(), errs.String()}
 }
 

@@ -27,6 +27,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 )
 
 func (w *world) secret(name string, data map[string]string) *corev1.Secret {
@@ -290,14 +291,7 @@ func TestProxyOfARepository(t *testing.T) {
 func TestGitHubAppOfARepository(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir(), Username: "x-access-token", Password: "ghs_installation-token"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	if w.repo, err = server.Repo(t.Context(), "private"); err != nil {
-		t.Fatal(err)
-	}
+	_, w.repo = gittest.Start(t, "private", gitserver.Options{Username: "x-access-token", Password: "ghs_installation-token"})
 	revision := w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
 	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost || r.URL.Path != "/app/installations/7/access_tokens" || !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer eyJ") {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 )
 
 func (w *world) stored(repo *sourcev1.GitRepository, revision string) {
@@ -90,14 +91,7 @@ func TestFailedFetchKeepsWhatWasDelivered(t *testing.T) {
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir(), Username: "robot", Password: "right-password"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	if w.repo, err = server.Repo(t.Context(), "private"); err != nil {
-		t.Fatal(err)
-	}
+	_, w.repo = gittest.Start(t, "private", gitserver.Options{Username: "robot", Password: "right-password"})
 	revision := w.commit(map[string]string{"a.yaml": configMapFile("a", "1")})
 	plain, err := url.Parse(w.repo.URL())
 	if err != nil {

@@ -28,6 +28,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
@@ -57,15 +58,7 @@ func newWorld(t *testing.T, change ...func(*agent.Options)) *world {
 	env := labtest.ControlPlane(t)
 	env.Define(t)
 	c := env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme, notificationv1.AddToScheme)
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	repo, err := server.Repo(t.Context(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, repo := gittest.Start(t, "shop", gitserver.Options{})
 	w := &world{
 		Env: env, TB: t, client: c, git: server, repo: repo, requests: &requests{},
 		options: agent.Options{DataDir: t.TempDir(), Namespaces: []string{env.Namespace}},

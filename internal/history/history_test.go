@@ -8,25 +8,19 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/history"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 )
 
 func repository(t *testing.T, opts gitserver.Options) (*gitserver.Repo, string) {
 	t.Helper()
-	server, err := gitserver.Start(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	repo, err := server.Repo(t.Context(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := gittest.Start(t, "shop", opts)
 	last := ""
 	for _, change := range []gitserver.Change{
 		{Message: "first\n\nand more", Files: map[string]string{"web.yaml": "a: 1\nb: 2\n"}},
 		{Message: "second", Files: map[string]string{"web.yaml": "a: 1\nnew: 9\nb: 2\n", "other.yaml": "x: 1\n"}},
 		{Message: "third", Files: map[string]string{"web.yaml": "a: 1\nnew: 10\nb: 2\n"}},
 	} {
+		var err error
 		if last, err = repo.Apply(t.Context(), change); err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +29,7 @@ func repository(t *testing.T, opts gitserver.Options) (*gitserver.Repo, string) 
 }
 
 func TestBlame(t *testing.T) {
-	repo, head := repository(t, gitserver.Options{Dir: t.TempDir()})
+	repo, head := repository(t, gitserver.Options{})
 	for name, open := range map[string]func() (*history.Repository, error){
 		"OnDisk": func() (*history.Repository, error) { return history.Open(repo.Dir()) },
 		"Mirror": func() (*history.Repository, error) {
@@ -67,7 +61,7 @@ func TestBlame(t *testing.T) {
 }
 
 func TestMirrorBringsWhatIsNew(t *testing.T) {
-	repo, head := repository(t, gitserver.Options{Dir: t.TempDir()})
+	repo, head := repository(t, gitserver.Options{})
 	cache := t.TempDir()
 	if _, err := history.Mirror(t.Context(), cache, repo.URL(), head, history.Credentials{}); err != nil {
 		t.Fatal(err)
@@ -86,7 +80,7 @@ func TestMirrorBringsWhatIsNew(t *testing.T) {
 }
 
 func TestMirrorShowsCredentials(t *testing.T) {
-	repo, head := repository(t, gitserver.Options{Dir: t.TempDir(), Username: "ada", Password: "swordfish"})
+	repo, head := repository(t, gitserver.Options{Username: "ada", Password: "swordfish"})
 	if _, err := history.Mirror(t.Context(), t.TempDir(), repo.URL(), head, history.Credentials{}); err == nil {
 		t.Error("the server asks for no password")
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
@@ -89,15 +90,7 @@ func scrapeAnAgent(t *testing.T) string {
 	env := labtest.ControlPlane(t)
 	env.Define(t)
 	c := env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme)
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	repo, err := server.Repo(t.Context(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := gittest.Start(t, "shop", gitserver.Options{})
 	if _, err := repo.Commit(t.Context(), map[string]string{"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"}, "first"); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
@@ -46,15 +47,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
 	env.Define(t)
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	repo, err := server.Repo(t.Context(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := gittest.Start(t, "shop", gitserver.Options{})
 	return &world{Env: env, TB: t, client: env.Client(t, sourcev1.AddToScheme, kustomizev1.AddToScheme), repo: repo}
 }
 

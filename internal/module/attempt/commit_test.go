@@ -56,15 +56,8 @@ func TestCommitKeepsWhatWasThere(t *testing.T) {
 	for name, before := range map[string]bool{"it was there before": true, "the module has made it": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			w.pack.set(func(p *packages) { p.versions["1.0.0"] = withNamespace })
+			w, a := runningWithNamespace(t, before)
 			w.offer("2.0.0", second)
-			if before {
-				w.namespace()
-			}
-			a := w.start()
-			w.want("1.0.0")
-			a.reach(lifecycle.Installed)
 			w.want("2.0.0")
 			w.isInstalled(a.reach(lifecycle.Installed), "2.0.0")
 			left := w.get(namespaceGVK, w.names.unique)

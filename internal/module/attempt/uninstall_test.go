@@ -170,6 +170,20 @@ func (w *world) namespace() {
 	}
 }
 
+// runningWithNamespace is a world with a module that has withNamespace installed, and its agent. The namespace was there before it, or not.
+func runningWithNamespace(t *testing.T, before bool) (*world, *agent) {
+	t.Helper()
+	w := newWorld(t)
+	w.pack.set(func(p *packages) { p.versions["1.0.0"] = withNamespace })
+	if before {
+		w.namespace()
+	}
+	a := w.start()
+	w.want("1.0.0")
+	a.reach(lifecycle.Installed)
+	return w, a
+}
+
 var namespaceGVK = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 
 // TestUninstallKeepsWhatIsOthers: with a namespace goes all that is in it. So one that holds something of others stays, and so does one that was
@@ -179,14 +193,7 @@ func TestUninstallKeepsWhatIsOthers(t *testing.T) {
 	for name, before := range map[string]bool{"something of others is in it": false, "it was there before": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			w.pack.set(func(p *packages) { p.versions["1.0.0"] = withNamespace })
-			if before {
-				w.namespace()
-			}
-			a := w.start()
-			w.want("1.0.0")
-			a.reach(lifecycle.Installed)
+			w, a := runningWithNamespace(t, before)
 			if !before {
 				theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.names.unique, Name: "precious"}}
 				if err := w.client.Create(t.Context(), theirs); err != nil {

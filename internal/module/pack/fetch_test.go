@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/lab/cosign"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 	"github.com/slipway-dev/slipway/internal/module/pack"
 	"github.com/slipway-dev/slipway/internal/source"
 )
@@ -249,15 +250,7 @@ func TestHostileArtifacts(t *testing.T) {
 
 func TestFetchFromGit(t *testing.T) {
 	t.Parallel()
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	repo, err := server.Repo(t.Context(), "platform")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := gittest.Start(t, "platform", gitserver.Options{})
 	for version, tag := range map[string]string{"1.4.2": "runner-v1.4.2", "1.5.0": "runner-1.5.0"} {
 		files := map[string]string{"README.md": "of the repository", "packages/other/a": "b"}
 		for name, content := range runner(version) {

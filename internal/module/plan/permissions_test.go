@@ -87,13 +87,20 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// TestGrantNarrowedAtRest: what is installed is held against the grant also where nothing else is wanted.
-func TestGrantNarrowedAtRest(t *testing.T) {
+// installedWithGrant is a module whose grant is just enough for what is installed.
+func installedWithGrant(t *testing.T) (*world, *v1alpha1.Module) {
+	t.Helper()
 	w := newWorld(t)
 	w.grant(enough)
 	w.put("1.0.0", docs(boats, account, role, binding, settings))
 	m := w.module()
 	w.install(m, w.plan(m))
+	return w, m
+}
+
+// TestGrantNarrowedAtRest: what is installed is held against the grant also where nothing else is wanted.
+func TestGrantNarrowedAtRest(t *testing.T) {
+	w, m := installedWithGrant(t)
 	if p := w.plan(m); !p.Same || !p.Good() {
 		t.Fatalf("same %t, problems %v: want the same, without a problem", p.Same, p.Problems)
 	}
@@ -106,11 +113,7 @@ func TestGrantNarrowedAtRest(t *testing.T) {
 
 // TestGrantNarrowedLater: what is installed may no longer be installed again, so that there is no way back to it.
 func TestGrantNarrowedLater(t *testing.T) {
-	w := newWorld(t)
-	w.grant(enough)
-	w.put("1.0.0", docs(boats, account, role, binding, settings))
-	m := w.module()
-	w.install(m, w.plan(m))
+	w, m := installedWithGrant(t)
 	w.grant(`{namespaces: [NS], clusterObjects: [{group: apiextensions.k8s.io, kind: CustomResourceDefinition}]}`)
 	w.put("1.1.0", docs(boats, account, settings))
 	p := w.plan(m)

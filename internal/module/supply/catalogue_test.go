@@ -17,6 +17,7 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
+	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 	"github.com/slipway-dev/slipway/internal/module/plan"
 	"github.com/slipway-dev/slipway/internal/module/supply"
 	"github.com/slipway-dev/slipway/internal/source/oci"
@@ -127,15 +128,7 @@ func TestCatalogueInARegistry(t *testing.T) {
 func TestCatalogueInGit(t *testing.T) {
 	w := newWorld(t)
 	w.packages()
-	server, err := gitserver.Start(gitserver.Options{Dir: t.TempDir(), Username: "ci", Password: "hunter2"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	repo, err := server.Repo(t.Context(), "platform")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := gittest.Start(t, "platform", gitserver.Options{Username: "ci", Password: "hunter2"})
 	commit := func(files map[string]string) {
 		t.Helper()
 		if _, err := repo.Commit(t.Context(), files, "catalogue"); err != nil {
