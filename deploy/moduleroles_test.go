@@ -35,19 +35,20 @@ func published(t *testing.T, namespace string) string {
 // aggregate does what kube-controller-manager does in a real cluster: it brings what roles with the label allow into the agent's.
 func aggregate(t *testing.T, c client.Client) {
 	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
 	var roles rbacv1.ClusterRoleList
-	if err := c.List(t.Context(), &roles, client.MatchingLabels{"slipway.dev/aggregate-to-modules": "true"}); err != nil {
+	if err := c.List(ctx, &roles, client.MatchingLabels{"slipway.dev/aggregate-to-modules": "true"}); err != nil {
 		t.Fatal(err)
 	}
 	all := &rbacv1.ClusterRole{}
-	if err := c.Get(t.Context(), client.ObjectKey{Name: Agent + "-modules"}, all); err != nil {
+	if err := c.Get(ctx, client.ObjectKey{Name: Agent + "-modules"}, all); err != nil {
 		t.Fatal(err)
 	}
 	all.Rules = nil
 	for _, r := range roles.Items {
 		all.Rules = append(all.Rules, r.Rules...)
 	}
-	if err := c.Update(t.Context(), all); err != nil {
+	if err := c.Update(ctx, all); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -229,6 +229,8 @@ func runAgent(t *testing.T, config *rest.Config) (complaints func() []string) {
 		if err := <-ended; err != nil {
 			t.Errorf("the agent ended: %v", err)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if t.Failed() {
 			t.Logf("the agent's log:\n%s", strings.Join(all, "\n"))
 		}

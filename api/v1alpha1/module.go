@@ -21,7 +21,7 @@ const ModuleKind = "Module"
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="the name of a module has at most 63 characters: objects carry it as a label"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.source.builtin) || self.metadata.name == self.spec.source.builtin.name",message="there is one module of each part of Slipway, which is called as source.builtin.name says"
-// +kubebuilder:validation:XValidation:rule="has(self.spec.source.builtin) || !(self.metadata.name in ['agent', 'delivery'])",message="agent and delivery are parts of Slipway: give the module another name, or say source.builtin"
+// +kubebuilder:validation:XValidation:rule="has(self.spec.source.builtin) || self.metadata.name != 'agent'",message="the agent is a part of Slipway: give the module another name, or say source.builtin"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(d, d.module == self.metadata.name)",message="a module can't depend on itself"
 type Module struct {
 	metav1.TypeMeta   `json:",inline"`

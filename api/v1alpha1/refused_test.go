@@ -72,7 +72,7 @@ func TestBadObjectsAreRefused(t *testing.T) {
 		"BuiltinVersion":   {"what runs in the agent has its version", module, "{spec: {version: '1', source: {oci: null, builtin: {name: delivery}}}}", []string{"say them in a module with source.builtin.name agent"}},
 		"BuiltinUpgrade":   {"and is upgraded with it", module, "{spec: {upgrade: {policy: Never}, source: {oci: null, builtin: {name: delivery}}}}", []string{"say them in a module with source.builtin.name agent"}},
 		"BuiltinName":      {"no part of Slipway", module, "{spec: {source: {oci: null, builtin: {name: teleport}}}}", []string{"spec.source.builtin.name", `"agent", "delivery"`}},
-		"BuiltinNamesake":  {"it would be in the place of the agent's own", module, "{metadata: {name: agent}}", []string{"agent and delivery are parts of Slipway"}},
+		"BuiltinNamesake":  {"it would be in the place of the agent's own", module, "{metadata: {name: agent}}", []string{"the agent is a part of Slipway"}},
 		"BuiltinTwice":     {"two would want two versions", module, "{spec: {source: {oci: null, builtin: {name: agent}}}}", []string{"there is one module of each part of Slipway"}},
 		"BuiltinGrant":     {"nothing is written that could be granted", module, "{spec: {grantRef: {name: a}, source: {oci: null, builtin: {name: agent}}}}", []string{"leave out verify, namespace, values"}},
 		"BuiltinVerify":    {"the agent's own policy says who signs it, and nothing in its place", module, "{metadata: {name: agent}, spec: {verify: {keysRef: {name: a}}, source: {oci: null, builtin: {name: agent}}}}", []string{"leave out verify"}},
