@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { labtest.Main(m) }
 
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // uninstall makes the API server forget the definitions, whichever test has made it know them.
 func uninstall(t *testing.T, env *labtest.Env, names ...string) {

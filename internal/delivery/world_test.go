@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must come. It is no measure of speed.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // world is a namespace of a real API server, a Git server and an agent that takes care of the namespace.
 type world struct {

@@ -61,7 +61,7 @@ func (l *lines) contain(text string) bool {
 }
 
 // patience is how long a test waits for what must come. It is no measure of speed.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // planted is the token of the world's Secret. It must not be seen anywhere.
 const planted = "planted-token-3f1c"

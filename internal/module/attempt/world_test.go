@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what should take a second.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // world is a cluster with one module in it, and the agents that live and die there.
 type world struct {

@@ -33,7 +33,7 @@ import (
 func TestMain(m *testing.M) { labtest.Main(m) }
 
 // patience is how long a test waits for what must come. It is no measure of speed.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // world is a real API server with the kind in it. group is the test's own: Interpreters have no namespace.
 type world struct {
