@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -109,7 +110,7 @@ func (a *App) modulePlan(ctx context.Context, c *cluster, args []string, how pla
 		return nil, err
 	}
 	defer end()
-	p, err := planner.Plan(ctx, m)
+	p, err := planner.Plan(ctx, m, time.Time{})
 	var unavailable *plan.Unavailable
 	if errors.As(err, &unavailable) {
 		return nil, fmt.Errorf("can't plan now: %w", unavailable.Err)

@@ -147,7 +147,7 @@ func (t *task) timeToLook(ctx context.Context) (bool, error) {
 	if !cheap || t.m.Status.Plan == nil || t.m.Status.Plan.Inputs == "" {
 		return true, nil
 	}
-	leave, free := t.enterLane()
+	_, leave, free := t.enterLane()
 	if !free {
 		t.entry.nudged.Store(true) // looks whatever the time is
 		return false, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // errNoLane says that a plan can't be made now, since as many as may be are being made.
@@ -14,26 +15,44 @@ var errNoLane = errors.New("as many plans as may be are being made")
 type lanes struct {
 	mu      sync.Mutex
 	free    int
-	waiting []string
+	waiting []ticket
+}
+
+// ticket is a module's place among those that wait.
+type ticket struct {
+	module string
+	// version is what the Module was when it asked, and asked since when that is so.
+	version string
+	asked   time.Time
 }
 
 func newLanes(n int) *lanes { return &lanes{free: n} }
 
-// enter takes a lane for a module, if one is free that nobody waits for who came before. Else the module is woken when it is its turn.
-func (l *lanes) enter(module string) bool {
+// enter takes a lane for a module, if one is free that nobody waits for who came before, and says since when it has waited as it is, in that
+// version. Else the module is woken when it is its turn.
+func (l *lanes) enter(module, version string) (asked time.Time, free bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := slices.Index(l.waiting, module)
+	at := l.place(module)
 	if at < 0 {
 		at = len(l.waiting)
-		l.waiting = append(l.waiting, module)
+		l.waiting = append(l.waiting, ticket{module: module})
 	}
+	if t := &l.waiting[at]; t.version != version || t.asked.IsZero() {
+		t.version, t.asked = version, time.Now()
+	}
+	asked = l.waiting[at].asked
 	if at >= l.free {
-		return false
+		return asked, false
 	}
 	l.free--
 	l.waiting = slices.Delete(l.waiting, at, at+1)
-	return true
+	return asked, true
+}
+
+// place is a module's among those that wait; -1: it doesn't. It needs l.mu held.
+func (l *lanes) place(module string) int {
+	return slices.IndexFunc(l.waiting, func(t ticket) bool { return t.module == module })
 }
 
 // leave gives a lane back, and returns the modules whose turn it is.
@@ -48,7 +67,7 @@ func (l *lanes) leave() []string {
 func (l *lanes) quit(module string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := slices.Index(l.waiting, module)
+	at := l.place(module)
 	if at < 0 {
 		return nil
 	}
@@ -56,16 +75,22 @@ func (l *lanes) quit(module string) []string {
 	return l.turn()
 }
 
-func (l *lanes) turn() []string { return slices.Clone(l.waiting[:min(l.free, len(l.waiting))]) }
+func (l *lanes) turn() (modules []string) {
+	for _, t := range l.waiting[:min(l.free, len(l.waiting))] {
+		modules = append(modules, t.module)
+	}
+	return modules
+}
 
-// enterLane takes a lane for the task's module, or has it looked at again later. What it returns gives the lane back.
-func (t *task) enterLane() (leave func(), free bool) {
-	if !t.lanes.enter(t.m.Name) {
+// enterLane takes a lane for the task's module, or has it looked at again later. It says since when a plan of the Module as it is was asked for;
+// leave gives the lane back.
+func (t *task) enterLane() (asked time.Time, leave func(), free bool) {
+	if asked, free = t.lanes.enter(t.m.Name, t.before.ResourceVersion); !free {
 		t.queues = true
 		t.again(t.settings.CheckEvery)
-		return nil, false
+		return asked, nil, false
 	}
-	return func() { t.wakeup.wake(t.lanes.leave()...) }, true
+	return asked, func() { t.wakeup.wake(t.lanes.leave()...) }, true
 }
 
 // quitLane gives up the module's place among those that wait for a lane, if it was looked at and asked for none: nobody is to wait for it.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,7 +24,7 @@ func TestLanesAreFair(t *testing.T) {
 	l := newLanes(1)
 	enter := func(module string, want bool) {
 		t.Helper()
-		if got := l.enter(module); got != want {
+		if _, got := l.enter(module, "1"); got != want {
 			t.Fatalf("%s gets a lane: %t, want %t", module, got, want)
 		}
 	}
@@ -46,6 +47,29 @@ func TestLanesAreFair(t *testing.T) {
 	turn(l.quit("a"))
 	enter("greedy", true)
 	turn(l.leave())
+}
+
+// TestLanesKnowSince: a plan was asked for when its module began to wait, as it is now: what was done since to the Module asks anew.
+func TestLanesKnowSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLanes(1)
+		l.enter("busy", "1")
+		began := time.Now()
+		asks := func(version string, want time.Duration) {
+			t.Helper()
+			<-time.After(time.Second)
+			if asked, _ := l.enter("a", version); asked.Sub(began) != want {
+				t.Errorf("it asked after %s, want %s", asked.Sub(began), want)
+			}
+		}
+		asks("1", time.Second)
+		asks("1", time.Second)
+		asks("2", 3*time.Second)
+		l.leave()
+		asks("2", 3*time.Second)
+		l.leave()
+		asks("2", 5*time.Second)
+	})
 }
 
 // TestRetryAfter: the pauses get longer however short a module's interval is, and are no shorter than what it took to learn that nobody answers.
@@ -73,7 +97,9 @@ func TestRetryAfter(t *testing.T) {
 
 type planner func(context.Context, *v1alpha1.Module) (*plan.Plan, error)
 
-func (p planner) Plan(ctx context.Context, m *v1alpha1.Module) (*plan.Plan, error) { return p(ctx, m) }
+func (p planner) Plan(ctx context.Context, m *v1alpha1.Module, _ time.Time) (*plan.Plan, error) {
+	return p(ctx, m)
+}
 
 // TestPlansLeaveWorkersFree: while a registry hangs, no more workers wait for it than may; who would be one more is woken when one is done.
 func TestPlansLeaveWorkersFree(t *testing.T) {
@@ -89,7 +115,7 @@ func TestPlansLeaveWorkersFree(t *testing.T) {
 				close(begun)
 				<-answer
 			}
-			return w.pack.Plan(ctx, m)
+			return w.pack.Plan(ctx, m, time.Time{})
 		})
 	})
 	w.want("1.0.0")
@@ -108,7 +134,7 @@ func TestPlansLeaveWorkersFree(t *testing.T) {
 	working.Go(func() { look(w.name) })
 	<-begun
 	gone := w.name + "-gone"
-	a.lanes.enter(gone)
+	a.lanes.enter(gone, "1")
 	look(gone) // it isn't there any more, and nobody waits behind it
 	look(other.Name)
 	look(other.Name)

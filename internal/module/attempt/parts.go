@@ -26,8 +26,8 @@ const concurrent = 8
 
 // Planner finds out what an attempt would do.
 type Planner interface {
-	// Plan makes a plan. An error is a *plan.Unavailable: somebody didn't answer.
-	Plan(ctx context.Context, m *v1alpha1.Module) (*plan.Plan, error)
+	// Plan makes a plan that was asked for at a time. An error is a *plan.Unavailable: somebody didn't answer.
+	Plan(ctx context.Context, m *v1alpha1.Module, asked time.Time) (*plan.Plan, error)
 }
 
 // Looker tells cheaply whether something else may be wanted than in the last plan. A Planner that is none makes a plan each time.

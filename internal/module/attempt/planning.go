@@ -16,7 +16,7 @@ import (
 
 // makePlan finds out what an attempt would do, and notes the gist of it.
 func (t *task) makePlan(ctx context.Context) (lifecycle.Event, error) {
-	leave, free := t.enterLane()
+	asked, leave, free := t.enterLane()
 	if !free {
 		return "", errNoLane
 	}
@@ -25,7 +25,7 @@ func (t *task) makePlan(ctx context.Context) (lifecycle.Event, error) {
 	t.watchInputs(ctx)
 	within, cancel := context.WithTimeout(ctx, t.settings.PlanWithin)
 	defer cancel()
-	p, err := t.Planner.Plan(within, t.m.DeepCopy())
+	p, err := t.Planner.Plan(within, t.m.DeepCopy(), asked)
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}

@@ -169,7 +169,7 @@ type packages struct {
 	inputs   v1alpha1.Digest // "": they follow from the version
 }
 
-func (p *packages) Plan(ctx context.Context, m *v1alpha1.Module) (*plan.Plan, error) {
+func (p *packages) Plan(ctx context.Context, m *v1alpha1.Module, _ time.Time) (*plan.Plan, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.plans++

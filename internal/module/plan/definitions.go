@@ -39,7 +39,7 @@ func learn(ctx context.Context, d *draft) error {
 		return nil
 	}
 	var err error
-	if d.called, err = d.survey.called(ctx); err == nil {
+	if d.called, err = d.survey.called(ctx, d.since); err == nil {
 		err = d.readDefinitions(ctx, all)
 	}
 	if apierrors.IsForbidden(err) {

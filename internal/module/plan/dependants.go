@@ -94,7 +94,7 @@ func (d *draft) modules(ctx context.Context) ([]v1alpha1.Module, error) {
 	if d.others != nil {
 		return d.others, nil
 	}
-	list, err := listOf(ctx, d.survey, &v1alpha1.ModuleList{})
+	list, err := listOf(ctx, d.survey, d.since, &v1alpha1.ModuleList{})
 	if apierrors.IsForbidden(err) {
 		d.problem(CheckDependants, "", "the other modules can't be read, so that nobody knows who depends on this one: allow list on modules")
 		return nil, nil

@@ -245,7 +245,7 @@ func (w *world) module(change ...func(*v1alpha1.ModuleSpec)) *v1alpha1.Module {
 func (w *world) plan(m *v1alpha1.Module) *plan.Plan {
 	w.Helper()
 	w.seen.reset()
-	p, err := w.planner.Plan(w.Context(), m)
+	p, err := w.planner.Plan(w.Context(), m, time.Time{})
 	if err != nil {
 		w.Fatalf("plan: %v", err)
 	}

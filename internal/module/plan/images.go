@@ -118,7 +118,7 @@ func (d *draft) image(image, object string, platforms, machines []string, err er
 
 // machines are what the nodes are; none: there are no nodes, or nobody may look.
 func (d *draft) machines(ctx context.Context) ([]string, error) {
-	nodes, err := listOf(ctx, d.survey, &corev1.NodeList{}, client.Limit(500))
+	nodes, err := listOf(ctx, d.survey, d.since, &corev1.NodeList{}, client.Limit(500))
 	if apierrors.IsForbidden(err) {
 		return nil, nil
 	}

@@ -105,7 +105,7 @@ func (d *draft) readRoles(ctx context.Context) (bool, error) {
 
 // readable reads a list, and says so where whoever plans may not.
 func readable[L client.ObjectList](ctx context.Context, d *draft, name string, list L) (L, bool, error) {
-	list, err := listOf(ctx, d.survey, list)
+	list, err := listOf(ctx, d.survey, d.since, list)
 	if apierrors.IsForbidden(err) {
 		d.problem(CheckPermissions, "", "the cluster's %s can't be read, so that nobody knows which rights the package's pods would have: allow list on them", name)
 		return list, false, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -137,7 +138,7 @@ func TestWhoPlansWithFewRights(t *testing.T) {
 		t.Cleanup(func() { _ = admin.Delete(context.Background(), o) })
 	}
 	w.settle(rest.CopyConfig(w.env.User(w.name)))
-	p, err := w.planner.Plan(t.Context(), m)
+	p, err := w.planner.Plan(t.Context(), m, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

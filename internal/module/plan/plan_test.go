@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -267,7 +268,7 @@ func TestSourceThatDoesNotAnswer(t *testing.T) {
 	m := w.module()
 	w.shelf.err = &plan.Unavailable{Err: errors.New("the registry is away")}
 	var unavailable *plan.Unavailable
-	if p, err := w.planner.Plan(t.Context(), m); !errors.As(err, &unavailable) || p != nil {
+	if p, err := w.planner.Plan(t.Context(), m, time.Time{}); !errors.As(err, &unavailable) || p != nil {
 		t.Errorf("a registry that is away gives %v, %v", p, err)
 	}
 	w.shelf.err = errors.New("none of the versions is in the range: correct spec.version")

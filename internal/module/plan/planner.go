@@ -86,8 +86,11 @@ func New(s Settings) *Planner {
 
 // Plan finds out what an attempt to bring the module to what its spec wants would do. It writes nothing. What stands in the way is in Problems, all
 // of it at once; the error is *Unavailable, or the context's.
-func (p *Planner) Plan(ctx context.Context, m *v1alpha1.Module) (*Plan, error) {
-	d := &draft{Planner: p, module: m, plan: &Plan{Module: m.Name, Generation: m.Generation, At: p.Now().UTC()}}
+//
+// asked is when the plan was asked for. What all plans share, such as the roles of the cluster, may have been read since then, but not more
+// than two seconds ago. Zero: it is read now.
+func (p *Planner) Plan(ctx context.Context, m *v1alpha1.Module, asked time.Time) (*Plan, error) {
+	d := &draft{Planner: p, module: m, since: from(asked), plan: &Plan{Module: m.Name, Generation: m.Generation, At: p.Now().UTC()}}
 	for _, check := range []func(context.Context, *draft) error{
 		history, bound, resolve, render,
 		learn, dryRun, owners, definitions, permissions, rights, images, dependants, baseline, reversible,
@@ -118,6 +121,7 @@ var errEnough = errors.New("nothing else to check")
 type draft struct {
 	*Planner
 	module *v1alpha1.Module
+	since  time.Time // when what all plans share may have been read
 	plan   *Plan
 
 	// current is the committed revision, nil if there is none. known are all objects that a revision of this module has, or had; found are those

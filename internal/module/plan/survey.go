@@ -18,9 +18,12 @@ import (
 // surveyWithin bounds the time that one list takes.
 const surveyWithin = time.Minute
 
-// survey reads what is the whole cluster's, for all plans that are being made. Who asks for a list while it is being read waits for the next
-// reading, together with all others who do: a hundred plans of a new catalogue don't read each role of the cluster a hundred times, and no plan
-// is made of anything that was read before it was begun. It is safe for concurrent use.
+// recent is how long before a plan is begun what it is made of may have been read, if it was asked for even before that.
+const recent = 2 * time.Second
+
+// survey reads what is the whole cluster's, for all plans that are being made. Who asks for a list says since when it may have been read. If none
+// was since then it is read anew, for all together who wait for that: a hundred plans of a new catalogue don't read each role of the cluster a
+// hundred times, and no plan is made of anything that was read before it was asked for. It is safe for concurrent use.
 type survey struct {
 	client client.Client
 
@@ -30,13 +33,24 @@ type survey struct {
 }
 
 // line is where people wait for one list.
-type line struct{ now, next *reading }
+type line struct{ last, now, next *reading }
+
+// since returns the reading that was begun at a time or after it; nil: there is none yet.
+func (l *line) since(at time.Time) *reading {
+	for _, r := range []*reading{l.last, l.now} {
+		if r != nil && !r.began.Before(at) {
+			return r
+		}
+	}
+	return nil
+}
 
 type reading struct {
-	read func() (client.ObjectList, error)
-	done chan struct{}
-	list client.ObjectList
-	err  error
+	read  func() (client.ObjectList, error)
+	began time.Time
+	done  chan struct{}
+	list  client.ObjectList
+	err   error
 }
 
 // naming is what a definition is called in a version of it.
@@ -49,9 +63,21 @@ func newSurvey(c client.Client) *survey {
 	return &survey{client: c, lines: map[string]*line{}, names: map[string]naming{}}
 }
 
-// listOf reads a list. It is shared: who gets it changes nothing of it.
-func listOf[L client.ObjectList](ctx context.Context, s *survey, empty L, opts ...client.ListOption) (L, error) {
-	list, err := s.list(ctx, fmt.Sprintf("%T", empty), func(ctx context.Context) (client.ObjectList, error) {
+// from is since when what is read is good for a plan that begins now, and was asked for at a time; zero: now.
+func from(asked time.Time) time.Time {
+	now := time.Now()
+	if asked.IsZero() {
+		return now
+	}
+	if oldest := now.Add(-recent); asked.Before(oldest) {
+		return oldest
+	}
+	return asked
+}
+
+// listOf returns a list that was read at a time or after it. It is shared: who gets it changes nothing of it.
+func listOf[L client.ObjectList](ctx context.Context, s *survey, since time.Time, empty L, opts ...client.ListOption) (L, error) {
+	list, err := s.list(ctx, fmt.Sprintf("%T", empty), since, func(ctx context.Context) (client.ObjectList, error) {
 		return empty, s.client.List(ctx, empty, opts...)
 	})
 	if err != nil {
@@ -60,14 +86,14 @@ func listOf[L client.ObjectList](ctx context.Context, s *survey, empty L, opts .
 	return list.(L), nil
 }
 
-func (s *survey) list(ctx context.Context, what string, read func(context.Context) (client.ObjectList, error)) (client.ObjectList, error) {
+func (s *survey) list(ctx context.Context, what string, since time.Time, read func(context.Context) (client.ObjectList, error)) (client.ObjectList, error) {
 	s.mu.Lock()
 	l := s.lines[what]
 	if l == nil {
 		l = &line{}
 		s.lines[what] = l
 	}
-	mine := l.next
+	mine := cmp.Or(l.since(since), l.next)
 	if mine == nil {
 		mine = &reading{done: make(chan struct{}), read: func() (client.ObjectList, error) {
 			within, cancel := context.WithTimeout(context.WithoutCancel(ctx), surveyWithin)
@@ -76,7 +102,7 @@ func (s *survey) list(ctx context.Context, what string, read func(context.Contex
 		}}
 		l.next = mine
 	}
-	if l.now == nil {
+	if l.now == nil && l.next != nil {
 		s.begin(l)
 	}
 	s.mu.Unlock()
@@ -91,6 +117,7 @@ func (s *survey) list(ctx context.Context, what string, read func(context.Contex
 // begin has the next in line read. It needs s.mu held.
 func (s *survey) begin(l *line) {
 	r := l.next
+	r.began = time.Now()
 	l.now, l.next = r, nil
 	go func() {
 		r.list, r.err = r.read()
@@ -98,10 +125,23 @@ func (s *survey) begin(l *line) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		l.now = nil
+		if r.err == nil {
+			l.last = r
+			time.AfterFunc(recent, func() { s.drop(l, r) })
+		}
 		if l.next != nil {
 			s.begin(l)
 		}
 	}()
+}
+
+// drop forgets what was read some time ago, as nobody will want it.
+func (s *survey) drop(l *line, r *reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.last == r {
+		l.last = nil
+	}
 }
 
 // definition reads one definition, whole; nil: there is none.
@@ -119,16 +159,16 @@ const maxAnew = 16
 
 // called returns what the definitions of the cluster are called, without what they define: all of that together is large, and few of it changes. It
 // reads only those again that have changed.
-func (s *survey) called(ctx context.Context) ([]*apiextensionsv1.CustomResourceDefinition, error) {
+func (s *survey) called(ctx context.Context, since time.Time) ([]*apiextensionsv1.CustomResourceDefinition, error) {
 	heads := &metav1.PartialObjectMetadataList{}
 	heads.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinitionList"))
-	heads, err := listOf(ctx, s, heads)
+	heads, err := listOf(ctx, s, since, heads)
 	if err != nil {
 		return nil, err
 	}
 	out, changed := s.known(heads.Items)
 	if len(changed) > maxAnew {
-		_, err := s.list(ctx, "definitions, whole", func(ctx context.Context) (client.ObjectList, error) { return nil, s.readAll(ctx, heads.Items) })
+		_, err := s.list(ctx, "definitions, whole", since, func(ctx context.Context) (client.ObjectList, error) { return nil, s.readAll(ctx, heads.Items) })
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -13,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// TestSurveyShares: who comes while a list is being read waits for the next reading, and all of those share it.
+// TestSurveyShares: who wants a list that is newer than the one that is being read waits for the next reading, and all of those share it.
 func TestSurveyShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSurvey(nil)
@@ -25,9 +26,10 @@ func TestSurveyShares(t *testing.T) {
 		}
 		var parts sync.WaitGroup
 		ask := func(got *client.ObjectList) {
+			<-time.After(time.Millisecond)
 			parts.Go(func() {
 				var err error
-				if *got, err = s.list(t.Context(), "nodes", read); err != nil {
+				if *got, err = s.list(t.Context(), "nodes", time.Now(), read); err != nil {
 					t.Error(err)
 				}
 			})
@@ -54,6 +56,51 @@ func TestSurveyShares(t *testing.T) {
 	})
 }
 
+// TestSurveyKeeps: what was read is good for whoever asked before it was, for a while, and an error is good for nobody else.
+func TestSurveyKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSurvey(nil)
+		readings := 0
+		var fails error
+		wants := func(reason string, asked time.Time, anew bool) {
+			t.Helper()
+			before := readings
+			_, err := s.list(t.Context(), "nodes", from(asked), func(context.Context) (client.ObjectList, error) {
+				readings++
+				return &corev1.NodeList{}, fails
+			})
+			if !errors.Is(err, fails) {
+				t.Errorf("%s: got %v", reason, err)
+			}
+			if got := readings > before; got != anew {
+				t.Errorf("%s: read anew: %t", reason, got)
+			}
+			synctest.Wait()
+		}
+		pass := func(d time.Duration) { <-time.After(d) }
+		asked := time.Now()
+		pass(time.Minute)
+		wants("nothing was read yet", asked, true)
+		pass(recent / 2)
+		wants("another plan has read it since", asked, false)
+		wants("it was read before this was asked for", time.Now(), true)
+		pass(time.Millisecond)
+		wants("nobody says when it was asked for", time.Time{}, true)
+		pass(recent + time.Millisecond)
+		wants("it was read too long ago", asked, true)
+		pass(recent + time.Millisecond)
+		s.mu.Lock()
+		if s.lines["nodes"].last != nil {
+			t.Error("what nobody will want is kept")
+		}
+		s.mu.Unlock()
+		fails = errors.New("away")
+		wants("it is read", asked, true)
+		fails = nil
+		wants("the last reading failed", asked, true)
+	})
+}
+
 // TestSurveyLeaves: who gives up doesn't break off what others wait for, and an error is for those who waited for it.
 func TestSurveyLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -70,15 +117,16 @@ func TestSurveyLeaves(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		var parts sync.WaitGroup
 		parts.Go(func() {
-			if _, err := s.list(ctx, "nodes", read); !errors.Is(err, context.Canceled) {
+			if _, err := s.list(ctx, "nodes", time.Now(), read); !errors.Is(err, context.Canceled) {
 				t.Errorf("who gives up gets %v", err)
 			}
 		})
 		synctest.Wait()
 		leave()
 		parts.Wait()
+		<-time.After(time.Millisecond)
 		parts.Go(func() {
-			if _, err := s.list(t.Context(), "nodes", read); !errors.Is(err, broken) {
+			if _, err := s.list(t.Context(), "nodes", time.Now(), read); !errors.Is(err, broken) {
 				t.Errorf("want the error of the second reading, got %v", err)
 			}
 		})
