@@ -21,6 +21,7 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/duty"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/term"
+	"github.com/slipway-dev/slipway/internal/agent/upgrade/term/termtest"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
@@ -37,45 +38,17 @@ type world struct {
 	*testing.T
 	env    *labtest.Env
 	leases coordination.LeaseInterface
-
-	mu      sync.Mutex
-	working map[string]bool
-	crowded []string
+	floor  *termtest.Floor
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
 	env := labtest.ControlPlane(t)
-	w := &world{T: t, env: env, leases: env.Clientset(t).CoordinationV1().Leases(env.Namespace), working: map[string]bool{}}
-	t.Cleanup(func() {
-		for _, said := range w.crowded {
-			t.Error(said)
-		}
-	})
-	return w
+	return &world{T: t, env: env, leases: env.Clientset(t).CoordinationV1().Leases(env.Namespace), floor: termtest.NewFloor(t)}
 }
 
-func (w *world) enter(who string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for other := range w.working {
-		w.crowded = append(w.crowded, who+" began while "+other+" served")
-	}
-	w.working[who] = true
-}
-
-func (w *world) leave(who string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.working, who)
-}
-
-func (w *world) serves(who string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.working[who]
-}
+func (w *world) serves(who string) bool { return w.floor.Has(who) }
 
 func (w *world) await(what string, holds func() bool) {
 	w.Helper()
@@ -169,7 +142,7 @@ func (w *world) elect(ctx context.Context, lock resourcelock.Interface, name str
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod, ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(context.Context) { w.enter(name); close(started) },
+			OnStartedLeading: func(context.Context) { w.floor.Enter(name); close(started) },
 			OnStoppedLeading: func() {},
 		},
 	})
@@ -187,7 +160,7 @@ func (w *world) elect(ctx context.Context, lock resourcelock.Interface, name str
 	}
 	select {
 	case <-started:
-		w.leave(name)
+		w.floor.Leave(name)
 	default:
 	}
 	cancel()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent/upgrade/term"
+	"github.com/slipway-dev/slipway/internal/agent/upgrade/term/termtest"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 )
 
@@ -26,34 +26,6 @@ const (
 	silence                                   = 4 * time.Second
 )
 
-// floor counts who works, and notes when two do.
-type floor struct {
-	mu      sync.Mutex
-	working map[string]bool
-	crowded []string
-}
-
-func (f *floor) enter(who string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for other := range f.working {
-		f.crowded = append(f.crowded, who+" began while "+other+" worked")
-	}
-	f.working[who] = true
-}
-
-func (f *floor) leave(who string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.working, who)
-}
-
-func (f *floor) has(who string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.working[who]
-}
-
 // contender is a process of a slot: it works while it leads, for a moment longer when it is deposed, and ends then.
 type contender struct {
 	name  string
@@ -64,7 +36,7 @@ type contender struct {
 	ended chan struct{}
 }
 
-func start(t *testing.T, leases coordination.LeaseInterface, f *floor, name string, slot v1alpha1.AgentSlot) *contender {
+func start(t *testing.T, leases coordination.LeaseInterface, f *termtest.Floor, name string, slot v1alpha1.AgentSlot) *contender {
 	t.Helper()
 	c := &contender{name: name, ended: make(chan struct{})}
 	work, deposed := context.WithCancel(t.Context())
@@ -80,7 +52,7 @@ func start(t *testing.T, leases coordination.LeaseInterface, f *floor, name stri
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: killable{c.lock, &release}, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod, ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(context.Context) { f.enter(name); close(started) },
+			OnStartedLeading: func(context.Context) { f.Enter(name); close(started) },
 			OnStoppedLeading: func() { deposed() },
 		},
 	})
@@ -97,7 +69,7 @@ func start(t *testing.T, leases coordination.LeaseInterface, f *floor, name stri
 			if release {
 				<-time.After(2 * retryPeriod) // what was under way is finished
 			}
-			f.leave(name)
+			f.Leave(name)
 		default:
 		}
 		stopElecting()
@@ -138,16 +110,11 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func setUp(t *testing.T) (coordination.LeaseInterface, *floor) {
+func setUp(t *testing.T) (coordination.LeaseInterface, *termtest.Floor) {
 	t.Helper()
 	t.Parallel()
 	env := labtest.ControlPlane(t)
-	f := &floor{working: map[string]bool{}}
-	t.Cleanup(func() {
-		for _, said := range f.crowded {
-			t.Error(said)
-		}
-	})
+	f := termtest.NewFloor(t)
 	return env.Clientset(t).CoordinationV1().Leases(env.Namespace), f
 }
 
@@ -163,7 +130,7 @@ func read(t *testing.T, leases coordination.LeaseInterface) term.Holder {
 func TestTheOtherSlotStandsByHoweverLongTheLeaseIsFree(t *testing.T) {
 	leases, f := setUp(t)
 	a := start(t, leases, f, "a-0", v1alpha1.SlotA)
-	await(t, "a leads", func() bool { return f.has("a-0") && a.lock.Leading() })
+	await(t, "a leads", func() bool { return f.Has("a-0") && a.lock.Leading() })
 	if got := read(t, leases); got.Tenure != (term.Tenure{Slot: v1alpha1.SlotA, Term: 1}) || !got.Taken || got.Identity != "a-0" {
 		t.Fatalf("the lease says %+v", got)
 	}
@@ -176,7 +143,7 @@ func TestTheOtherSlotStandsByHoweverLongTheLeaseIsFree(t *testing.T) {
 	await(t, "the lease is free", func() bool { return read(t, leases).Identity == "" })
 	again := start(t, leases, f, "a-1", v1alpha1.SlotA)
 	await(t, "another one of slot a leads", func() bool { return again.lock.Leading() })
-	if f.has("b-0") {
+	if f.Has("b-0") {
 		t.Error("slot b took what wasn't its own")
 	}
 }
@@ -191,7 +158,7 @@ func TestHandOver(t *testing.T) {
 		t.Fatalf("got %+v, %v", given, err)
 	}
 	<-a.ended // deposed
-	await(t, "b leads", func() bool { return b.lock.Leading() && f.has("b-0") })
+	await(t, "b leads", func() bool { return b.lock.Leading() && f.Has("b-0") })
 	if got := read(t, leases); got.Tenure != given || !got.Taken {
 		t.Errorf("the lease says %+v", got)
 	}
