@@ -98,7 +98,12 @@ func TestModuleUninstallSaysWhatGoes(t *testing.T) {
 			ObjectMeta: looks, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: looks.Name},
 			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: deploy.Namespace, Name: deploy.Agent}},
 		})
-	w.slipway(all...).want(t, ExitDone, "Stays: namespace "+w.namespace+": ", "Role/"+w.namespace+"/looks isn't the module's")
+	w.eventually(func() error { // the API server learns of roles by a watch
+		if got := w.slipway(all...); !strings.Contains(got.out, "Role/"+w.namespace+"/looks, RoleBinding/"+w.namespace+"/looks isn't the module's\n") {
+			return errors.New(got.out)
+		}
+		return nil
+	})
 	mine := map[string]string{attempt.OwnerLabel: m.Name}
 	for _, obj := range []client.Object{&rbacv1.Role{ObjectMeta: looks}, &rbacv1.RoleBinding{ObjectMeta: looks}} {
 		w.reload(obj)

@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -122,6 +123,10 @@ func KindsIn(cl *kube.Client) ([]KindIn, error) {
 			}
 		}
 	}
+	// The order of the answer is another each time, and people and tests read what is named first.
+	slices.SortFunc(kinds, func(a, b KindIn) int {
+		return cmp.Or(strings.Compare(a.Resource.Group, b.Resource.Group), strings.Compare(a.Kind, b.Kind))
+	})
 	return kinds, nil
 }
 
