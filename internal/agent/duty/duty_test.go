@@ -1,11 +1,11 @@
 package duty_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
@@ -77,6 +77,76 @@ func TestTheLeaseIsDeleted(t *testing.T) {
 	})
 }
 
+// TestAServerLosesTheLeaseByHand: it may go on until it looks again, so that the agent waits before it serves, whatever was done to the lease.
+func TestAServerLosesTheLeaseByHand(t *testing.T) {
+	for name, change := range map[string]func(*world){
+		"Deleted": func(w *world) {
+			if err := w.leases.Delete(w.Context(), duty.LeaseName("delivery"), metav1.DeleteOptions{}); err != nil {
+				w.Error(err)
+			}
+		},
+		"Freed": func(w *world) { w.edit(`{"metadata":{"annotations":null},"spec":{"holderIdentity":""}}`) },
+		"Given": func(w *world) { w.edit(`{"spec":{"holderIdentity":"slipway-agent/b"}}`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.agent("a")
+			w.server("s-0")
+			w.await("the server serves", func() bool { return w.serves("s-0") })
+			change(w)
+			w.await("one of them serves by the lease", func() bool {
+				return w.serves("a") && duty.ByAgent(w.holder()) || w.serves("s-0") && w.holder() == "s-0"
+			})
+		})
+	}
+}
+
+// TestWhoLosesTheLeaseWritesNothing: not even what it had begun, though its time isn't over.
+func TestWhoLosesTheLeaseWritesNothing(t *testing.T) {
+	w := newWorld(t)
+	var fence term.Fence
+	lock := duty.NewServer(duty.ServerOptions{
+		Leases: w.leases, Name: duty.LeaseName("delivery"), Agent: agentLease, Identity: "s-0", Fence: &fence, Renew: time.Hour,
+	})
+	free := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: duty.LeaseName("delivery")}}
+	if _, err := w.leases.Create(t.Context(), free, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := lock.Get(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	held := resourcelock.LeaderElectionRecord{HolderIdentity: "s-0", LeaseDurationSeconds: 15, RenewTime: metav1.Now(), AcquireTime: metav1.Now()}
+	if err := lock.Update(t.Context(), held); err != nil || !fence.Open() {
+		t.Fatalf("it doesn't hold the lease: %v", err)
+	}
+	w.edit(`{"spec":{"holderIdentity":"s-1"}}`)
+	if _, _, err := lock.Get(t.Context()); err != nil || fence.Open() {
+		t.Errorf("it still writes: %v", err)
+	}
+}
+
+// TestAnAgentThatWasHeldUp doesn't go by what it knew of the lease before: a server may have taken it, though the agent wasn't told yet.
+func TestAnAgentThatWasHeldUp(t *testing.T) {
+	w := newWorld(t)
+	var through wire
+	yes := func() bool { return true }
+	const renew = 500 * time.Millisecond
+	post := duty.NewPost(duty.Options{
+		Leases: w.client(&through), Name: duty.LeaseName("delivery"), Identity: "a", Leading: yes, Holding: yes, Renew: renew,
+	})
+	var fence term.Fence
+	shift, held := w.follow(post, &fence)
+	through.deaf.Store(true)
+	w.edit(`{"spec":{"holderIdentity":"s-0"}}`)
+	w.await("it is held up for longer than it may write", func() bool { return !fence.Open() })
+	if err := shift.Update(t.Context(), held); err == nil || fence.Open() {
+		t.Errorf("it writes by a lease that is another's: %v", err)
+	}
+	if _, _, err := shift.Get(t.Context()); err != nil || fence.Open() {
+		t.Errorf("it writes by a lease that is another's: %v", err)
+	}
+}
+
 // TestAnAgentThatMayNotWatch serves all the same, and renews the lease as anybody does.
 func TestAnAgentThatMayNotWatch(t *testing.T) {
 	w := newWorld(t)
@@ -94,20 +164,8 @@ func TestServingCostsTheAgentNothing(t *testing.T) {
 	post := duty.NewPost(duty.Options{
 		Leases: w.client(&through), Name: duty.LeaseName("delivery"), Identity: "a", Leading: yes, Holding: yes, Renew: renewDeadline,
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	followed := make(chan struct{})
-	go func() { _ = post.Follow(ctx); close(followed) }()
-	defer func() { cancel(); <-followed }()
 	var fence term.Fence
-	_, shift := post.Shift(ctx, &fence)
-	held := resourcelock.LeaderElectionRecord{HolderIdentity: shift.Identity(), LeaseDurationSeconds: 15, RenewTime: metav1.Now(), AcquireTime: metav1.Now()}
-	w.await("the shift holds the lease", func() bool {
-		record, _, err := shift.Get(t.Context())
-		if err != nil || record.HolderIdentity != "" {
-			return false
-		}
-		return shift.Update(t.Context(), held) == nil
-	})
+	shift, held := w.follow(post, &fence)
 	w.await("the lease is watched", func() bool { return through.all.Load() >= 4 }) // list, watch, get, create
 	before := through.all.Load()
 	for range 100 {

@@ -123,5 +123,12 @@ func (p *Post) see(lease *coordinationv1.Lease) {
 			return
 		}
 	}
-	p.seen, p.since = lease, time.Now()
+	now := time.Now()
+	switch {
+	case holderOf(lease) == p.opts.Identity:
+		p.barred = time.Time{}
+	case served(p.seen) && (lease == nil || lease.UID != p.seen.UID || asked(lease) == "" || ByAgent(holderOf(lease))): // no server writes that
+		p.barred = now.Add(p.opts.TakeBack)
+	}
+	p.seen, p.since = lease, now
 }

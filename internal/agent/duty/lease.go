@@ -32,6 +32,11 @@ func holderOf(lease *coordinationv1.Lease) string {
 	return *lease.Spec.HolderIdentity
 }
 
+// served tells whether a server holds the Lease.
+func served(lease *coordinationv1.Lease) bool {
+	return holderOf(lease) != "" && !ByAgent(holderOf(lease))
+}
+
 func asked(lease *coordinationv1.Lease) string {
 	if lease == nil {
 		return ""

@@ -44,6 +44,7 @@ type Post struct {
 	wanted   bool                  // the agent is to serve
 	seen     *coordinationv1.Lease // as last seen; nil: there is none
 	since    time.Time             // it has been as seen
+	barred   time.Time             // a server lost the Lease by hand, and may go on for a moment: the agent doesn't take it before
 	given    time.Time             // when servers were last given the part; zero: they weren't
 	taken    bool                  // one of them has taken it since
 	failures int
@@ -77,6 +78,8 @@ func (p *Post) decide(now time.Time) (again time.Duration) {
 	mine := p.seen != nil && holder == p.opts.Identity
 	quiet := p.opts.TakeBack - now.Sub(p.since) // until it is silence
 	switch {
+	case !mine && !p.wanted && now.Before(p.barred):
+		again = p.barred.Sub(now)
 	case p.seen == nil: // servers leave it to the agent to make it
 		p.wanted = true
 	case mine && !p.wanted: // it is being let go of; what couldn't be is taken and given again
@@ -96,6 +99,9 @@ func (p *Post) decide(now time.Time) (again time.Duration) {
 		again = quiet
 	case quiet <= 0 && !p.wanted:
 		p.takeBack(now, holder)
+	}
+	if p.shift != nil && p.shift.holds && !mine { // taken by hand: whoever has it now may have begun
+		p.shift.fence.Close()
 	}
 	if p.shift != nil && p.shift.holds && (!p.wanted || !mine) {
 		p.shift.leave()

@@ -34,6 +34,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	lease *coordinationv1.Lease // as last seen; nil: never
+	held  bool
 	looks int
 }
 
@@ -49,6 +50,7 @@ func (s *Server) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, [
 	if err != nil {
 		return nil, nil, err
 	}
+	s.lost(holderOf(lease))
 	if lease == nil || holderOf(lease) == alone {
 		return s.never()
 	}
@@ -73,6 +75,16 @@ func (s *Server) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, [
 	s.lease = lease
 	s.mu.Unlock()
 	return recordOf(lease, more)
+}
+
+// lost has nothing written any more by a process whose Lease was taken from it before it had run out: by hand.
+func (s *Server) lost(holder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held && holder != s.opts.Identity {
+		s.held = false
+		s.opts.Fence.Close()
+	}
 }
 
 // never is what an elector knows of a Lease that isn't free, and never will be by itself.
@@ -103,7 +115,7 @@ func (s *Server) Update(ctx context.Context, record resourcelock.LeaderElectionR
 		return err
 	}
 	s.mu.Lock()
-	s.lease = written
+	s.lease, s.held = written, record.HolderIdentity != ""
 	s.mu.Unlock()
 	if record.HolderIdentity != "" {
 		s.opts.Fence.Extend(began.Add(s.opts.Renew))

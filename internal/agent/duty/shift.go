@@ -60,6 +60,9 @@ func (s *Shift) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 	p.mu.Lock()
 	s.lease = lease
 	p.mu.Unlock()
+	if holds && holderOf(lease) != p.opts.Identity {
+		s.fence.Close()
+	}
 	record, raw, err := recordOf(lease, "")
 	if err == nil && ByAgent(record.HolderIdentity) && !holds {
 		record.HolderIdentity = "" // of an agent that doesn't lead any more, or of an earlier shift
@@ -87,7 +90,7 @@ func (s *Shift) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	case holds && theirs:
 		s.fence.Close()
 		return nil // the shift is ending
-	case holds && watching:
+	case holds && watching && s.fence.Open(): // one that was held up for longer asks: the watch may be late too
 		s.fence.Extend(time.Now().Add(p.opts.Renew))
 		return nil
 	case !holds && !p.wants():

@@ -3,6 +3,7 @@ package duty_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
@@ -30,7 +32,7 @@ const (
 	patience   = time.Minute
 	// The electors' times, shorter than in the agent.
 	leaseDuration, renewDeadline, retryPeriod = 3 * time.Second, 2 * time.Second, 100 * time.Millisecond
-	takeBack                                  = 2 * time.Second
+	takeBack                                  = 4 * time.Second
 )
 
 // world is a namespace in which an agent and servers may serve delivery. It fails the test if two do at once.
@@ -85,10 +87,39 @@ func (w *world) holder() string {
 	return *lease.Spec.HolderIdentity
 }
 
+// edit changes the lease by hand.
+func (w *world) edit(patch string) {
+	w.Helper()
+	_, err := w.leases.Patch(w.Context(), duty.LeaseName("delivery"), types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		w.Error(err)
+	}
+}
+
+// follow has a post followed until the test ends, and a shift that holds the lease by a record.
+func (w *world) follow(post *duty.Post, fence *term.Fence) (*duty.Shift, resourcelock.LeaderElectionRecord) {
+	w.Helper()
+	ctx, cancel := context.WithCancel(w.Context())
+	followed := make(chan struct{})
+	go func() { _ = post.Follow(ctx); close(followed) }()
+	w.Cleanup(func() { cancel(); <-followed })
+	_, shift := post.Shift(ctx, fence)
+	held := resourcelock.LeaderElectionRecord{HolderIdentity: shift.Identity(), LeaseDurationSeconds: 15, RenewTime: metav1.Now(), AcquireTime: metav1.Now()}
+	w.await("the shift holds the lease", func() bool {
+		record, _, err := shift.Get(w.Context())
+		if err != nil || record.HolderIdentity != "" {
+			return false
+		}
+		return shift.Update(w.Context(), held) == nil
+	})
+	return shift, held
+}
+
 // wire is the way of a process to the API server.
 type wire struct {
 	cut    atomic.Bool // nothing gets through
 	lists  atomic.Bool // nothing may be listed
+	deaf   atomic.Bool // what is watched doesn't arrive
 	writes atomic.Int64
 	all    atomic.Int64
 }
@@ -105,8 +136,34 @@ func (w *wire) wrap(next http.RoundTripper) http.RoundTripper {
 		if w.lists.Load() && strings.HasSuffix(req.URL.Path, "/leases") && req.Method == http.MethodGet {
 			return nil, errors.New("not allowed")
 		}
-		return next.RoundTrip(req)
+		resp, err := next.RoundTrip(req)
+		if err == nil && req.URL.Query().Has("watch") {
+			resp.Body = &stream{ReadCloser: resp.Body, deaf: &w.deaf, closed: make(chan struct{})}
+		}
+		return resp, err
 	})
+}
+
+// stream is what a watch answers. It stops at what arrives once the watcher is deaf.
+type stream struct {
+	io.ReadCloser
+	deaf   *atomic.Bool
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	n, err := s.ReadCloser.Read(b)
+	if s.deaf.Load() {
+		<-s.closed
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+func (s *stream) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return s.ReadCloser.Close()
 }
 
 func (w *world) client(through *wire) coordination.LeaseInterface {
