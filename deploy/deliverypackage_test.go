@@ -28,10 +28,15 @@ import (
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/internal/agent"
 	"github.com/slipway-dev/slipway/internal/agent/duty"
+	"github.com/slipway-dev/slipway/internal/kube"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver"
 	"github.com/slipway-dev/slipway/internal/lab/gitserver/gittest"
 	"github.com/slipway-dev/slipway/internal/lab/labtest"
 	"github.com/slipway-dev/slipway/internal/module/pack"
+	"github.com/slipway-dev/slipway/internal/module/permit"
+	"github.com/slipway-dev/slipway/internal/module/plan"
+	"github.com/slipway-dev/slipway/internal/module/revision"
+	"github.com/slipway-dev/slipway/internal/module/supply"
 	"github.com/slipway-dev/slipway/internal/source"
 )
 
@@ -292,6 +297,41 @@ func TestDeliveryIsAPackage(t *testing.T) {
 	served("the agent serves delivery again", duty.ByAgent)
 	if err := c.Delete(t.Context(), grant); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDeliveryNeedsAnAgentThatYields: an agent from before there was a Lease would go on serving, so that its plan refuses the package. A build of
+// which nobody knows how old it is has to be trusted.
+func TestDeliveryNeedsAnAgentThatYields(t *testing.T) {
+	env := labtest.ControlPlane(t)
+	c := clientOfOurKinds(t, env)
+	applyRoles(t, c)
+	clients, err := kube.NewClients(env.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := supply.New(supply.Settings{Reader: c, Namespace: Namespace, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(packages.Close)
+	_, repo := gittest.Start(t, "releases", gitserver.Options{})
+	from := &releases{T: t, repo: repo}
+	from.publish("0.1.0", "slipway.dev/slipway:dev")
+	m := &v1alpha1.Module{ObjectMeta: metav1.ObjectMeta{Name: "delivery"}, Spec: v1alpha1.ModuleSpec{
+		Source: v1alpha1.PackageSource{Git: &v1alpha1.GitSource{URL: repo.URL(), Path: "delivery"}}, Version: "0.1.0",
+	}}
+	for version, refused := range map[string]bool{"v0.0.9": true, "v0.1.0-rc.1": false, "v0.1.0": false, "v1.2.3": false, "": false, "v0.0.0-20261122033314-848781600000": false} {
+		planner := plan.New(plan.Settings{
+			Clients: clients, Client: c, Revisions: revision.NewStore(c, Namespace), Packages: packages, Agent: permit.Agent{Namespace: Namespace, Accounts: []string{Agent}}, Version: version,
+		})
+		p, err := planner.Plan(t.Context(), m, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(p.Problems, func(p v1alpha1.PlanProblem) bool { return strings.Contains(p.Message, "works with Slipway >=0.1") }); got != refused {
+			t.Errorf("an agent %q: refused is %t, want %t: %v", version, got, refused, p.Problems)
+		}
 	}
 }
 
