@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,34 +60,54 @@ func TestCosts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := measure(t.Context(), programs, options{}, job{name: name, engine: e.name, do: scenario})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, r := range got {
-				limit, ok := budgets[r.Scenario]
-				if !ok {
-					t.Errorf("budget.json has no %q", r.Scenario)
-					continue
+			var over []string
+			for try := range tries {
+				got, err := measure(t.Context(), programs, options{}, job{name: name, engine: e.name, do: scenario})
+				if err != nil {
+					t.Fatal(err)
 				}
-				events := r.Requests["event"]
-				requests := r.total() - events
-				t.Logf("%s: %d requests, %d events (%s), %.0f MiB", r.Scenario, requests, events, r.verbs(), r.PeakMiB)
-				if limit.PerApp > 0 && requests < r.N {
-					t.Errorf("%s: only %d requests were counted for %d applications: is the agent's user agent another one?", r.Scenario, requests, r.N)
+				over = over[:0]
+				for _, r := range got {
+					t.Logf("%d. try, %s: %d requests, %d events (%s), %.0f MiB", try+1, r.Scenario, r.total()-r.Requests["event"], r.Requests["event"], r.verbs(), r.PeakMiB)
+					over = append(over, budgets[r.Scenario].over(r)...)
 				}
-				if most := int(limit.PerApp*float64(r.N)) + limit.Fixed; requests > most {
-					t.Errorf("%s: %d requests for %d applications, more than %d: %s", r.Scenario, requests, r.N, most, r.verbs())
-				}
-				if most := int(limit.Events * float64(r.N)); events > most {
-					t.Errorf("%s: %d events for %d applications, more than %d", r.Scenario, events, r.N, most)
-				}
-				if limit.MiB > 0 && r.PeakMiB > limit.MiB {
-					t.Errorf("%s: %.0f MiB, more than %.0f", r.Scenario, r.PeakMiB, limit.MiB)
+				if len(over) == 0 {
+					return
 				}
 			}
+			t.Error(strings.Join(over, "\n"))
 		})
 	}
+}
+
+// tries is how often a scenario that costs too much is run. On a machine that is busy with something else it costs more, as Slipway writes what
+// isn't over after some seconds. What a change of Slipway costs, it costs each time.
+const tries = 3
+
+// over says what of a result is beyond the budget.
+func (b budget) over(r result) (out []string) {
+	add := func(format string, args ...any) {
+		out = append(out, fmt.Sprintf("%s, %d applications: ", r.Scenario, r.N)+fmt.Sprintf(format, args...))
+	}
+	if b == (budget{}) {
+		add("budget.json has none")
+		return out
+	}
+	events := r.Requests["event"]
+	requests := r.total() - events
+	if b.PerApp > 0 && requests < r.N {
+		add("only %d requests were counted: is the agent's user agent another one?", requests)
+	}
+	if most := int(b.PerApp*float64(r.N)) + b.Fixed; requests > most {
+		add("%d requests, more than %d: %s", requests, most, r.verbs())
+	}
+	if most := int(b.Events * float64(r.N)); events > most {
+		add("%d events, more than %d", events, most)
+	}
+	if b.MiB > 0 && r.PeakMiB > b.MiB {
+		add("%.0f MiB, more than %.0f", r.PeakMiB, b.MiB)
+	}
+	return out
 }
 
 func buildSlipway(t *testing.T) string {
@@ -98,4 +119,29 @@ func buildSlipway(t *testing.T) string {
 		t.Fatal(fmt.Errorf("build slipway: %w\n%s", err, out))
 	}
 	return binary
+}
+
+// TestOver: each of the bounds is one.
+func TestOver(t *testing.T) {
+	within := budget{PerApp: 2, Fixed: 1, Events: 1, MiB: 100}
+	for reason, tc := range map[string]struct {
+		budget budget
+		result result
+		want   string
+	}{
+		"what is allowed":        {budget: within, result: result{Requests: map[string]int{"patch": 21, "event": 10}, PeakMiB: 100}},
+		"a request too many":     {budget: within, result: result{Requests: map[string]int{"patch": 22}}, want: "22 requests, more than 21"},
+		"an event too many":      {budget: within, result: result{Requests: map[string]int{"patch": 20, "event": 11}}, want: "11 events, more than 10"},
+		"too much memory":        {budget: within, result: result{Requests: map[string]int{"patch": 20}, PeakMiB: 101}, want: "101 MiB, more than 100"},
+		"somebody else counted":  {budget: within, result: result{Requests: map[string]int{"patch": 9}}, want: "only 9 requests"},
+		"nobody has allowed any": {result: result{Requests: map[string]int{"patch": 20}}, want: "budget.json has none"},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			tc.result.N, tc.result.Scenario = 10, "create"
+			got := strings.Join(tc.budget.over(tc.result), "\n")
+			if tc.want == "" && got != "" || !strings.Contains(got, tc.want) {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
 }
