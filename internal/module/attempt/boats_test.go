@@ -290,5 +290,14 @@ func (w *world) empty(definition bool) {
 		}
 		return
 	}
-	w.eventually("the definition is gone", func() bool { return w.get(definitionKind, "boats."+w.names.group()) == nil })
+	var left *unstructured.Unstructured
+	defer func() {
+		if w.Failed() && left != nil {
+			w.Logf("left is the definition with deletionTimestamp %v, finalizers %v, status %v", left.GetDeletionTimestamp(), left.GetFinalizers(), left.Object["status"])
+		}
+	}()
+	w.eventually("the definition is gone", func() bool {
+		left = w.get(definitionKind, "boats."+w.names.group())
+		return left == nil
+	})
 }

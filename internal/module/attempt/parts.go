@@ -22,7 +22,7 @@ import (
 const Group = "slipway.dev"
 
 // concurrent is how many modules are worked on at once.
-const concurrent = 8
+const concurrent = 12
 
 // Planner finds out what an attempt would do.
 type Planner interface {

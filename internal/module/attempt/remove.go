@@ -322,7 +322,11 @@ func (t *task) hangs(left []hanging, err error) (lifecycle.Event, error) {
 
 // letGo ends the life of a module of which nothing is left.
 func (t *task) letGo(ctx context.Context) error {
-	if err := t.Store.Collect(ctx, t.m.Name, 0); err != nil {
+	all, err := t.Store.List(ctx, t.m.Name)
+	if err != nil {
+		return err
+	}
+	if err := t.Store.Collect(ctx, all, 0); err != nil {
 		return err
 	}
 	want := t.m.DeepCopy()

@@ -107,7 +107,7 @@ func (t *task) stateRevisions(ctx context.Context) error {
 			return err
 		}
 	}
-	return t.Store.Collect(ctx, t.m.Name, int(t.m.Spec.RevisionHistoryLimit), named...)
+	return t.Store.Collect(ctx, all, int(t.m.Spec.RevisionHistoryLimit), named...)
 }
 
 // state makes the status of a revision follow from that of its module.

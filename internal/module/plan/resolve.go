@@ -62,7 +62,8 @@ func bound(ctx context.Context, d *draft) error {
 		return fmt.Errorf("read ModuleGrant %s: %w", ref.Name, err)
 	}
 	d.grant = grant
-	wrong, err := author.Problem(ctx, author.Clients{Reader: d.Client, Writer: d.Client}, d.module, grant)
+	// The policy that guards grants is the same for all; the grant itself is read now, since a change of it has this plan made.
+	wrong, err := author.Problem(ctx, author.Clients{Reader: shared{d.Client, d.survey, d.since}, Writer: d.Client}, d.module, grant)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -21,8 +23,8 @@ const surveyWithin = time.Minute
 // recent is how long before a plan is begun what it is made of may have been read, if it was asked for even before that.
 const recent = 2 * time.Second
 
-// survey reads what is the whole cluster's, for all plans that are being made. Who asks for a list says since when it may have been read. If none
-// was since then it is read anew, for all together who wait for that: a hundred plans of a new catalogue don't read each role of the cluster a
+// survey reads what is the whole cluster's, for all plans that are being made: lists, and objects that all modules have in common. Who asks for one says
+// since when it may have been read. If it wasn't since then it is read anew, for all together who wait for that: a hundred plans of a new catalogue don't read each role of the cluster a
 // hundred times, and no plan is made of anything that was read before it was asked for. It is safe for concurrent use.
 type survey struct {
 	client client.Client
@@ -33,7 +35,10 @@ type survey struct {
 }
 
 // line is where people wait for one list.
-type line struct{ last, now, next *reading }
+type line struct {
+	what            string
+	last, now, next *reading
+}
 
 // since returns the reading that was begun at a time or after it; nil: there is none yet.
 func (l *line) since(at time.Time) *reading {
@@ -46,10 +51,10 @@ func (l *line) since(at time.Time) *reading {
 }
 
 type reading struct {
-	read  func() (client.ObjectList, error)
+	read  func() (runtime.Object, error)
 	began time.Time
 	done  chan struct{}
-	list  client.ObjectList
+	found runtime.Object
 	err   error
 }
 
@@ -77,7 +82,7 @@ func from(asked time.Time) time.Time {
 
 // listOf returns a list that was read at a time or after it. It is shared: who gets it changes nothing of it.
 func listOf[L client.ObjectList](ctx context.Context, s *survey, since time.Time, empty L, opts ...client.ListOption) (L, error) {
-	list, err := s.list(ctx, fmt.Sprintf("%T", empty), since, func(ctx context.Context) (client.ObjectList, error) {
+	list, err := s.read(ctx, fmt.Sprintf("%T", empty), since, func(ctx context.Context) (runtime.Object, error) {
 		return empty, s.client.List(ctx, empty, opts...)
 	})
 	if err != nil {
@@ -86,16 +91,36 @@ func listOf[L client.ObjectList](ctx context.Context, s *survey, since time.Time
 	return list.(L), nil
 }
 
-func (s *survey) list(ctx context.Context, what string, since time.Time, read func(context.Context) (client.ObjectList, error)) (client.ObjectList, error) {
+// shared reads objects that all modules have in common, for one plan.
+type shared struct {
+	client.Client
+
+	survey *survey
+	since  time.Time
+}
+
+// Get implements client.Reader. What it returns is shared: who gets it changes nothing of it.
+func (s shared) Get(ctx context.Context, key client.ObjectKey, into client.Object, opts ...client.GetOption) error {
+	found, err := s.survey.read(ctx, fmt.Sprintf("%T %s", into, key), s.since, func(ctx context.Context) (runtime.Object, error) {
+		read := into.DeepCopyObject().(client.Object)
+		return read, s.Client.Get(ctx, key, read, opts...)
+	})
+	if err == nil {
+		reflect.ValueOf(into).Elem().Set(reflect.ValueOf(found).Elem())
+	}
+	return err
+}
+
+func (s *survey) read(ctx context.Context, what string, since time.Time, read func(context.Context) (runtime.Object, error)) (runtime.Object, error) {
 	s.mu.Lock()
 	l := s.lines[what]
 	if l == nil {
-		l = &line{}
+		l = &line{what: what}
 		s.lines[what] = l
 	}
 	mine := cmp.Or(l.since(since), l.next)
 	if mine == nil {
-		mine = &reading{done: make(chan struct{}), read: func() (client.ObjectList, error) {
+		mine = &reading{done: make(chan struct{}), read: func() (runtime.Object, error) {
 			within, cancel := context.WithTimeout(context.WithoutCancel(ctx), surveyWithin)
 			defer cancel()
 			return read(within)
@@ -108,7 +133,7 @@ func (s *survey) list(ctx context.Context, what string, since time.Time, read fu
 	s.mu.Unlock()
 	select {
 	case <-mine.done:
-		return mine.list, mine.err
+		return mine.found, mine.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -120,7 +145,7 @@ func (s *survey) begin(l *line) {
 	r.began = time.Now()
 	l.now, l.next = r, nil
 	go func() {
-		r.list, r.err = r.read()
+		r.found, r.err = r.read()
 		close(r.done)
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -132,6 +157,7 @@ func (s *survey) begin(l *line) {
 		if l.next != nil {
 			s.begin(l)
 		}
+		s.leave(l)
 	}()
 }
 
@@ -141,6 +167,14 @@ func (s *survey) drop(l *line, r *reading) {
 	defer s.mu.Unlock()
 	if l.last == r {
 		l.last = nil
+	}
+	s.leave(l)
+}
+
+// leave forgets a line in which nobody waits and nothing is kept. It needs s.mu held.
+func (s *survey) leave(l *line) {
+	if l.last == nil && l.now == nil && l.next == nil && s.lines[l.what] == l {
+		delete(s.lines, l.what)
 	}
 }
 
@@ -168,7 +202,7 @@ func (s *survey) called(ctx context.Context, since time.Time) ([]*apiextensionsv
 	}
 	out, changed := s.known(heads.Items)
 	if len(changed) > maxAnew {
-		_, err := s.list(ctx, "definitions, whole", since, func(ctx context.Context) (client.ObjectList, error) { return nil, s.readAll(ctx, heads.Items) })
+		_, err := s.read(ctx, "definitions, whole", since, func(ctx context.Context) (runtime.Object, error) { return nil, s.readAll(ctx, heads.Items) })
 		if err != nil {
 			return nil, err
 		}

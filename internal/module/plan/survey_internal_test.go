@@ -8,9 +8,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -18,24 +22,24 @@ import (
 func TestSurveyShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSurvey(nil)
-		var readings []chan client.ObjectList
-		read := func(context.Context) (client.ObjectList, error) {
-			answer := make(chan client.ObjectList)
+		var readings []chan runtime.Object
+		read := func(context.Context) (runtime.Object, error) {
+			answer := make(chan runtime.Object)
 			readings = append(readings, answer)
 			return <-answer, nil
 		}
 		var parts sync.WaitGroup
-		ask := func(got *client.ObjectList) {
+		ask := func(got *runtime.Object) {
 			<-time.After(time.Millisecond)
 			parts.Go(func() {
 				var err error
-				if *got, err = s.list(t.Context(), "nodes", time.Now(), read); err != nil {
+				if *got, err = s.read(t.Context(), "nodes", time.Now(), read); err != nil {
 					t.Error(err)
 				}
 			})
 			synctest.Wait()
 		}
-		var first, second, third client.ObjectList
+		var first, second, third runtime.Object
 		ask(&first)
 		ask(&second)
 		ask(&third)
@@ -45,12 +49,12 @@ func TestSurveyShares(t *testing.T) {
 		old, fresh := &corev1.NodeList{}, &corev1.NodeList{}
 		readings[0] <- old
 		synctest.Wait()
-		if len(readings) != 2 || first != client.ObjectList(old) || second != nil || third != nil {
+		if len(readings) != 2 || first != runtime.Object(old) || second != nil || third != nil {
 			t.Fatalf("whoever came later waits for what is read since: %d readings, %v, %v, %v", len(readings), first, second, third)
 		}
 		readings[1] <- fresh
 		parts.Wait()
-		if len(readings) != 2 || second != client.ObjectList(fresh) || third != client.ObjectList(fresh) {
+		if len(readings) != 2 || second != runtime.Object(fresh) || third != runtime.Object(fresh) {
 			t.Errorf("the two who waited share one reading: %d readings", len(readings))
 		}
 	})
@@ -65,7 +69,7 @@ func TestSurveyKeeps(t *testing.T) {
 		wants := func(reason string, asked time.Time, anew bool) {
 			t.Helper()
 			before := readings
-			_, err := s.list(t.Context(), "nodes", from(asked), func(context.Context) (client.ObjectList, error) {
+			_, err := s.read(t.Context(), "nodes", from(asked), func(context.Context) (runtime.Object, error) {
 				readings++
 				return &corev1.NodeList{}, fails
 			})
@@ -90,7 +94,7 @@ func TestSurveyKeeps(t *testing.T) {
 		wants("it was read too long ago", asked, true)
 		pass(recent + time.Millisecond)
 		s.mu.Lock()
-		if s.lines["nodes"].last != nil {
+		if len(s.lines) > 0 {
 			t.Error("what nobody will want is kept")
 		}
 		s.mu.Unlock()
@@ -101,12 +105,63 @@ func TestSurveyKeeps(t *testing.T) {
 	})
 }
 
+// TestSharedObjects: what all modules have in common is read once for all plans that were asked for before that, and what isn't there is nobody's for long.
+func TestSharedObjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := &onePolicy{}
+		s := newSurvey(cluster)
+		asked := time.Now()
+		read := func(name string) (*admissionv1.ValidatingAdmissionPolicy, error) {
+			defer synctest.Wait()
+			policy := &admissionv1.ValidatingAdmissionPolicy{}
+			return policy, shared{cluster, s, from(asked)}.Get(t.Context(), client.ObjectKey{Name: name}, policy)
+		}
+		for range 3 {
+			if policy, err := read("there"); err != nil || policy.Name != "there" {
+				t.Errorf("got %+v, %v", policy, err)
+			}
+		}
+		if cluster.reads != 1 {
+			t.Errorf("three plans have read it %d times", cluster.reads)
+		}
+		for range 2 {
+			if _, err := read("gone"); !apierrors.IsNotFound(err) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if cluster.reads != 3 {
+			t.Errorf("an error is whose it was: %d readings, want 3", cluster.reads)
+		}
+		<-time.After(recent + time.Millisecond)
+		synctest.Wait()
+		if len(s.lines) > 0 {
+			t.Errorf("%d lines are kept that nobody waits in", len(s.lines))
+		}
+	})
+}
+
+// onePolicy is a cluster with one policy that counts how often it is asked.
+type onePolicy struct {
+	client.Client
+
+	reads int
+}
+
+func (c *onePolicy) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	c.reads++
+	if key.Name != "there" {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "validatingadmissionpolicies"}, key.Name)
+	}
+	*into.(*admissionv1.ValidatingAdmissionPolicy) = admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: key.Name}}
+	return nil
+}
+
 // TestSurveyLeaves: who gives up doesn't break off what others wait for, and an error is for those who waited for it.
 func TestSurveyLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSurvey(nil)
 		answer, broken := make(chan error), errors.New("away")
-		read := func(ctx context.Context) (client.ObjectList, error) {
+		read := func(ctx context.Context) (runtime.Object, error) {
 			select {
 			case err := <-answer:
 				return nil, err
@@ -117,7 +172,7 @@ func TestSurveyLeaves(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		var parts sync.WaitGroup
 		parts.Go(func() {
-			if _, err := s.list(ctx, "nodes", time.Now(), read); !errors.Is(err, context.Canceled) {
+			if _, err := s.read(ctx, "nodes", time.Now(), read); !errors.Is(err, context.Canceled) {
 				t.Errorf("who gives up gets %v", err)
 			}
 		})
@@ -126,7 +181,7 @@ func TestSurveyLeaves(t *testing.T) {
 		parts.Wait()
 		<-time.After(time.Millisecond)
 		parts.Go(func() {
-			if _, err := s.list(t.Context(), "nodes", time.Now(), read); !errors.Is(err, broken) {
+			if _, err := s.read(t.Context(), "nodes", time.Now(), read); !errors.Is(err, broken) {
 				t.Errorf("want the error of the second reading, got %v", err)
 			}
 		})

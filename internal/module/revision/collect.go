@@ -19,13 +19,9 @@ const sweepEvery = 10 * time.Minute
 // young is how long content may be there without a name: what stores a plan names it a moment later.
 const young = time.Hour
 
-// Collect deletes of a module's revisions all but the latest keep ones that were settled (archived or rejected) and those that are named,
-// and then the content that nobody names any more.
-func (s *Store) Collect(ctx context.Context, module string, keep int, named ...string) error {
-	all, err := s.List(ctx, module)
-	if err != nil {
-		return err
-	}
+// Collect deletes of a module's revisions, as List returns them, all but the latest keep ones that were settled (archived or rejected) and those
+// that are named, and then the content that nobody names any more.
+func (s *Store) Collect(ctx context.Context, all []v1alpha1.ModuleRevision, keep int, named ...string) error {
 	for _, r := range surplus(all, keep, named) {
 		if err := s.client.Delete(ctx, &r, client.Preconditions{UID: &r.UID}); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete revision %s: %w", r.Name, err)

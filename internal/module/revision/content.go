@@ -73,8 +73,12 @@ func (s *Store) put(ctx context.Context, content, packed []byte) (v1alpha1.Conte
 
 // Get reads content. It is checked against the reference; what is larger than that says isn't read.
 func (s *Store) Get(ctx context.Context, ref v1alpha1.ContentReference) ([]byte, error) {
-	secret := &corev1.Secret{}
-	err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: ref.Secret}, secret)
+	secret, key := &corev1.Secret{}, client.ObjectKey{Namespace: s.namespace, Name: ref.Secret}
+	// What has this name has this content, always: the API server may answer from memory. It may not have heard of it yet.
+	err := s.client.Get(ctx, key, secret, &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: "0"}})
+	if apierrors.IsNotFound(err) {
+		err = s.client.Get(ctx, key, secret)
+	}
 	if apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("Secret/%s/%s: %w", s.namespace, ref.Secret, ErrLost) //nolint:staticcheck // a kind's name
 	}

@@ -237,18 +237,24 @@ func TestCollect(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Collect(ctx, env.Namespace, 2, revision.Name(env.Namespace, 4)); err != nil {
-		t.Fatal(err)
+	collect := func(keep int, named ...string) {
+		t.Helper()
+		all, err := s.List(ctx, env.Namespace)
+		if err == nil {
+			err = s.Collect(ctx, all, keep, named...)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
+	collect(2, revision.Name(env.Namespace, 4))
 	if got := numbers(ctx, t, s, env.Namespace); !cmp.Equal(got, []int64{4, 3, 2}) {
 		t.Errorf("left are %v: want the named one and two that are settled; one whose attempt never began is nobody's", got)
 	}
 	if _, err := s.Load(ctx, revision.Name(env.Namespace, 4)); err != nil {
 		t.Errorf("what a revision names is gone: %v", err)
 	}
-	if err := s.Collect(ctx, env.Namespace, 0); err != nil {
-		t.Fatal(err)
-	}
+	collect(0)
 	if got := numbers(ctx, t, s, env.Namespace); len(got) != 0 {
 		t.Errorf("left are %v", got)
 	}

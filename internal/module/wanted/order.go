@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 )
@@ -178,14 +179,14 @@ func Waits(name string, all []Module) []string {
 	for _, m := range all {
 		byName[m.Name] = m
 	}
-	order := Order(all)
+	order := sync.OnceValue(func() Ordering { return Order(all) }) // few need it, and it is of all modules
 	var reasons []string
 	for _, r := range byName[name].Requires {
 		reason := unmet(r, byName)
-		switch cycle := order.CycleOf(name); {
-		case reason != "" && order.together(name, r.Module) && byName[r.Module].Version == "":
-			reason += fmt.Sprintf(". It never will be, as %s require each other: remove one of the requirements", cycle)
-		case reason == "" && (moving(byName[r.Module]) || byName[r.Module].Phase == v1alpha1.PhasePlanning && !order.together(name, r.Module)):
+		switch {
+		case reason != "" && byName[r.Module].Version == "" && order().together(name, r.Module):
+			reason += fmt.Sprintf(". It never will be, as %s require each other: remove one of the requirements", order().CycleOf(name))
+		case reason == "" && (moving(byName[r.Module]) || byName[r.Module].Phase == v1alpha1.PhasePlanning && !order().together(name, r.Module)):
 			reason = fmt.Sprintf("module %s, which it requires, is %s: it comes first", r.Module, byName[r.Module].Phase)
 		}
 		if reason != "" && !slices.Contains(reasons, reason) {
