@@ -155,7 +155,7 @@ func TestDeadline(t *testing.T) {
 	w.plans(func(p *plan.Plan) { p.Gate.Deadline = &metav1.Duration{Duration: 10 * time.Second} })
 	w.want("2.0.0")
 	m := a.reach(lifecycle.RolledBack)
-	if took := time.Since(began); took < 9*time.Second || took > 40*time.Second {
+	if took := time.Since(began); took < 9*time.Second {
 		t.Errorf("a deadline of 10s was kept after %s", took)
 	}
 	if r := m.Status.Rejected[0]; r.Reason != reasonDeadline || !strings.Contains(r.Message, "Deployment/"+w.env.Namespace+"/boats") {

@@ -179,7 +179,7 @@ func (p *packages) Plan(ctx context.Context, m *v1alpha1.Module, _ time.Time) (*
 	out := &plan.Plan{
 		Module: m.Name, Generation: m.Generation, At: time.Now(), Version: m.Spec.Version, Namespace: p.names.namespace, Reversible: true,
 		Package: v1alpha1.ResolvedPackage{Name: "boats", URL: "oci://example.com/boats", Digest: revision.DigestOf([]byte(m.Spec.Version))},
-		Gate:    v1alpha1.Gate{Deadline: &metav1.Duration{Duration: 30 * time.Second}, Soak: &metav1.Duration{}},
+		Gate:    v1alpha1.Gate{Deadline: &metav1.Duration{Duration: 10 * time.Minute}, Soak: &metav1.Duration{}},
 	}
 	if g := m.Spec.Gate; g != nil {
 		out.Gate = *g
