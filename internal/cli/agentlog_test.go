@@ -116,10 +116,10 @@ func TestLogAndEventsSpeakAsFluxDoes(t *testing.T) {
 	inOCI := "1.0.0@" + digest
 
 	log := w.working("info")
-	in := []string{"--target-namespace", w.namespace, "--timeout", "1m"}
-	w.slipway("create", "source", "git", "shop", "--url", url, "--branch", "main", "--timeout", "1m").want(t, ExitDone)
-	w.slipway("create", "source", "git", "absent", "--url", url+"-absent", "--branch", "main", "--timeout", "1m").want(t, ExitFailed)
-	w.slipway("create", "source", "oci", "images", "--url", image, "--tag", "1.0.0", "--insecure", "--timeout", "1m").want(t, ExitDone)
+	in := []string{"--target-namespace", w.namespace, "--timeout", "3m"}
+	w.slipway("create", "source", "git", "shop", "--url", url, "--branch", "main", "--timeout", "3m").want(t, ExitDone)
+	w.slipway("create", "source", "git", "absent", "--url", url+"-absent", "--branch", "main", "--timeout", "3m").want(t, ExitFailed)
+	w.slipway("create", "source", "oci", "images", "--url", image, "--tag", "1.0.0", "--insecure", "--timeout", "3m").want(t, ExitDone)
 	w.slipway(append(in, "create", "kustomization", "good", "--source", "shop", "--path", "./good", "--wait")...).want(t, ExitDone, inGit)
 	w.slipway(append(in, "create", "kustomization", "broken", "--source", "shop", "--path", "./broken")...).want(t, ExitFailed)
 	w.slipway(append(in, "create", "kustomization", "pulled", "--source", "OCIRepository/images")...).want(t, ExitDone, inOCI)

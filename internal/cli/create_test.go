@@ -222,8 +222,8 @@ func TestCreateAppliesAndWaits(t *testing.T) {
 	reply(gitRepositoryKind(), "stored artifact", metav1.ConditionTrue)
 	reply(kustomizationKind(), "no such folder", metav1.ConditionFalse)
 	git := []string{"create", "source", "git", "shop", "--url", "https://git.example.com/shop", "--label", "team=shop"}
-	w.slipway(append(git, "--branch", "main", "--interval", "5m", "--timeout", "1m")...).want(t, ExitDone, "GitRepository "+w.namespace+"/shop applied", "stored artifact")
-	w.slipway(append(git, "--tag", "v1", "--timeout", "1m")...).want(t, ExitDone, "stored artifact")
+	w.slipway(append(git, "--branch", "main", "--interval", "5m", "--timeout", "3m")...).want(t, ExitDone, "GitRepository "+w.namespace+"/shop applied", "stored artifact")
+	w.slipway(append(git, "--tag", "v1", "--timeout", "3m")...).want(t, ExitDone, "stored artifact")
 	obj := &sourcev1.GitRepository{}
 	if err := w.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "shop"}, obj); err != nil {
 		t.Fatal(err)
@@ -231,7 +231,7 @@ func TestCreateAppliesAndWaits(t *testing.T) {
 	if obj.Spec.Reference.Branch != "" || obj.Spec.Reference.Tag != "v1" || obj.Spec.Interval.Duration != time.Minute || obj.Labels["team"] != "shop" {
 		t.Errorf("after the second one: %+v, %v", obj.Spec, obj.Labels)
 	}
-	w.slipway("create", "kustomization", "shop", "--source", "shop", "--timeout", "1m").want(t, ExitFailed, "Kustomization "+w.namespace+"/shop applied", "no such folder")
+	w.slipway("create", "kustomization", "shop", "--source", "shop", "--timeout", "3m").want(t, ExitFailed, "Kustomization "+w.namespace+"/shop applied", "no such folder")
 	w.slipway("create", "kustomization", "later", "--source", "shop", "--no-wait").want(t, ExitDone, "applied")
 
 	ks := &kustomizev1.Kustomization{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "later"}}

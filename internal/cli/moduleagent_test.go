@@ -43,7 +43,7 @@ func (w *world) manned(version string, args ...string) {
 
 // withoutAgent deletes the agent's namespace, and waits until it is gone: the next test on the same cluster makes it again.
 func (w *world) withoutAgent() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	namespace := &unstructured.Unstructured{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
@@ -74,7 +74,7 @@ func (w *modulesWorld) settled(m *v1alpha1.Module, phase v1alpha1.ModulePhase) *
 // becomes waits until a Module is as it should be, and reads it.
 func (w *modulesWorld) becomes(m *v1alpha1.Module, what string, is func(*v1alpha1.Module) bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*patience)
 	defer cancel()
 	key := &unstructured.Unstructured{}
 	key.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.ModuleKind))
@@ -130,7 +130,7 @@ func TestModuleVerbsWithAnAgent(t *testing.T) {
 	m := w.module(w.name, func(s *v1alpha1.ModuleSpec) {
 		s.Source.OCI.URL, s.Version, s.Namespace = "oci://"+host+"/runner", "1.0.0", w.name
 		s.Upgrade, s.Rollback = &v1alpha1.Upgrade{Policy: v1alpha1.UpgradeManual}, v1alpha1.RollbackAutomatic
-		s.Gate = &v1alpha1.Gate{Soak: &metav1.Duration{}, Deadline: &metav1.Duration{Duration: time.Minute}}
+		s.Gate = &v1alpha1.Gate{Soak: &metav1.Duration{}, Deadline: &metav1.Duration{Duration: 10 * time.Minute}}
 	}, nil)
 
 	w.settled(m, v1alpha1.PhaseInstalled) // the first time nobody has to approve

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -126,7 +128,8 @@ func underWay(phase v1alpha1.ModulePhase) func(*v1alpha1.ModuleStatus) {
 	}
 }
 
-// agent plays the agent for one Module: each state that answer returns is written, for each change of the Module that it is called with.
+// agent plays the agent for one Module: each state that answer returns is written, for each change of the Module that it is called with, once
+// the command that follows the Module has shown the state before: who begins to look later doesn't see what lies between.
 func (w *modulesWorld) agent(m *v1alpha1.Module, answer func(*v1alpha1.Module) []func(*v1alpha1.ModuleStatus)) {
 	w.t.Helper()
 	w.following(&v1alpha1.ModuleList{}, client.MatchingFields{"metadata.name": m.Name}, func(ctx context.Context, obj runtime.Object) {
@@ -135,6 +138,9 @@ func (w *modulesWorld) agent(m *v1alpha1.Module, answer func(*v1alpha1.Module) [
 			return
 		}
 		for _, step := range answer(m) {
+			if err := w.shown(ctx, m.Status.Phase); err != nil && w.t.Context().Err() == nil {
+				w.t.Errorf("play the agent: %v", err)
+			}
 			before := m.DeepCopy()
 			step(&m.Status)
 			m.Status.ObservedGeneration = m.Generation
@@ -143,6 +149,16 @@ func (w *modulesWorld) agent(m *v1alpha1.Module, answer func(*v1alpha1.Module) [
 			}
 		}
 	})
+}
+
+// shown waits until a command that follows a Module has shown that it is in a phase.
+func (w *modulesWorld) shown(ctx context.Context, phase v1alpha1.ModulePhase) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		last = w.said.have("  " + string(phase)) // after the time
+		return last == nil, nil
+	})
+	return cmp.Or(last, err)
 }
 
 // once answers only the first Module that fits.

@@ -12,6 +12,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -60,6 +61,7 @@ func TestModuleUninstallSaysWhatGoes(t *testing.T) {
 	if err := w.waitEstablished(t.Context(), "boats."+group); err != nil {
 		t.Fatal(err)
 	}
+	w.env.AwaitKinds(t, schema.GroupVersionKind{Group: group, Version: "v1", Kind: "Boat"})
 	for n := range 3 {
 		boat := &unstructured.Unstructured{Object: map[string]any{"apiVersion": group + "/v1", "kind": "Boat", "metadata": map[string]any{"name": fmt.Sprintf("b%d", n), "namespace": w.namespace}}}
 		w.eventually(func() error { return w.Create(t.Context(), boat) })

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -162,6 +163,12 @@ func TestDiffIsMadeAsTheServiceAccount(t *testing.T) {
 		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "deployer", Namespace: w.namespace}},
 	})
 	dir := checkout(t, map[string]string{"cm.yaml": configMap("new", "red"), "key.yaml": secretManifest})
+	w.eventually(func() error { // the API server learns of roles by a watch
+		if got := w.slipway("diff", "ks", "shop", "--path", dir); !strings.Contains(got.out, "ConfigMap/"+w.namespace+"/new created") {
+			return errors.New(got.out + got.err)
+		}
+		return nil
+	})
 	w.slipway("diff", "ks", "shop", "--path", dir).want(t, ExitFailed, "ConfigMap/"+w.namespace+"/new created", "Secret/"+w.namespace+"/key can't be applied")
 	w.slipway("diff", "ks", "shop", "--path", dir, "--as-me").want(t, ExitDone, "Secret/"+w.namespace+"/key created")
 }

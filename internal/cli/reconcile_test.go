@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -41,12 +44,36 @@ func TestReconcileFollowsTheControllerToItsEnd(t *testing.T) {
 			w := newWorld(t)
 			w.has(kustomization("shop", "shop"))
 			w.answering(kustomizationKind(), func(delivered) []metav1.Condition { return tc.steps })
-			patience := "--timeout=2s"
-			if tc.code == ExitDone {
-				patience = "--timeout=1m"
+			timeout := "--timeout=1m"
+			if len(tc.steps) == 0 {
+				timeout = "--timeout=5s" // nothing says when the question is out, so that it could be over then
 			}
-			w.slipway("reconcile", "kustomization", "shop", patience).want(t, tc.code, tc.says)
+			// What isn't finished is given up once it was seen to go on.
+			ctx := &overtime{Context: context.WithoutCancel(t.Context()), over: make(chan struct{})}
+			var out bytes.Buffer
+			said := &until{text: "waiting for Deployment/cart", found: sync.OnceFunc(func() { close(ctx.over) })}
+			code := Run(ctx, Streams{In: strings.NewReader(""), Out: &out, Err: said},
+				[]string{"reconcile", "kustomization", "shop", timeout, "--kubeconfig", w.kubeconfig})
+			answer{code, out.String(), said.String()}.want(t, tc.code, tc.says)
 		})
+	}
+}
+
+// overtime is a context whose time is over when a test says so.
+type overtime struct {
+	context.Context
+
+	over chan struct{}
+}
+
+func (o *overtime) Done() <-chan struct{} { return o.over }
+
+func (o *overtime) Err() error {
+	select {
+	case <-o.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
 	}
 }
 

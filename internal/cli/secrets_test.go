@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
@@ -48,14 +49,14 @@ func TestVerbsPrintNoSecret(t *testing.T) {
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "values"}, StringData: map[string]string{"pin": plantedVariable}},
 	)
 	log := w.working("trace")
-	w.slipway("create", "source", "git", "shop", "--url", url, "--branch", "main", "--timeout", "1m").want(t, ExitDone)
+	w.slipway("create", "source", "git", "shop", "--url", url, "--branch", "main", "--timeout", "3m").want(t, ExitDone)
 	for _, k := range []*kustomizev1.Kustomization{w.sealed("shop", "./deploy"), w.sealed("refused", "./refused")} {
 		if err := w.Create(t.Context(), k); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.slipway("reconcile", "kustomization", "shop", "--timeout", "1m").want(t, ExitDone, revision)
-	w.slipway("reconcile", "kustomization", "refused", "--timeout", "1m").want(t, ExitFailed, "refused")
+	w.slipway("reconcile", "kustomization", "shop", "--timeout", "3m").want(t, ExitDone, revision)
+	w.slipway("reconcile", "kustomization", "refused", "--timeout", "3m").want(t, ExitFailed, "refused")
 	w.delivered("variable", plantedVariable)
 	w.delivered("sealed-open", plantedSops)
 	// The working copy has more of both, so that diff and why have something to show.
@@ -63,6 +64,12 @@ func TestVerbsPrintNoSecret(t *testing.T) {
 	changed["variable.yaml"] = strings.Replace(files["deploy/variable.yaml"], "  pin: ${pin}\n", "  pin: ${pin}\n  more: ${pin}-${pin}\n", 1)
 	changed["other.yaml"] = encrypted("ConfigMap", "sealed-other", "data")
 	dir := checkout(t, changed)
+	w.eventually(func() error { // Events are written when there is time
+		if got := w.slipway("events"); !strings.Contains(got.out, "refused") {
+			return errors.New(got.out + got.err)
+		}
+		return nil
+	})
 	for name, tc := range map[string]struct {
 		reason string
 		args   []string

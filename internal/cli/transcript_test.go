@@ -33,11 +33,14 @@ func (l *transcript) have(text string) error {
 	return nil
 }
 
+// patience is for what takes a moment, on a machine that has other things to do.
+const patience = 90 * time.Second
+
 // eventually tries until it works.
 func (w *world) eventually(try func() error) {
 	w.t.Helper()
 	var last error
-	err := wait.PollUntilContextTimeout(w.t.Context(), 50*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(w.t.Context(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
 		last = try()
 		return last == nil, nil
 	})

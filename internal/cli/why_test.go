@@ -17,6 +17,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/internal/apply"
@@ -276,6 +277,18 @@ func TestWhyWithoutHistory(t *testing.T) {
 // An agent that runs as a process leaves nothing in the cluster but addresses.
 func TestCheckFindsAnAgentThatIsAProcess(t *testing.T) {
 	w := newWorld(t)
+	// Sources of other tests may name a port that something else has got by now.
+	for _, k := range sourceKinds() {
+		others, err := k.list(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range others {
+			if err := w.Status().Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(`{"status":{"artifact":null}}`))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	from := source("shop")
 	w.has(from)
 	w.slipway("check").want(t, ExitFailed, "none that ran as a process answers at 127.0.0.1:1")

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -10,9 +11,11 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,8 +33,10 @@ const (
 // world is a cluster with our kinds in it, and a person who calls slipway there.
 type world struct {
 	*cluster
+	env        *labtest.Env
 	t          *testing.T
 	kubeconfig string
+	said       transcript // of all commands
 }
 
 func newWorld(t *testing.T) *world {
@@ -45,15 +50,21 @@ func worldIn(t *testing.T, env *labtest.Env) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{cluster: c, t: t, kubeconfig: env.WriteKubeconfig(t)}
+	w := &world{cluster: c, env: env, t: t, kubeconfig: env.WriteKubeconfig(t)}
 	objs, err := deploy.Render(deploy.Options{Overlay: "dev"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	var kinds []schema.GroupVersionKind
 	for _, obj := range objs {
 		if obj.GetKind() != crdKind {
 			continue
 		}
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, crd); err != nil {
+			t.Fatal(err)
+		}
+		kinds = append(kinds, schema.GroupVersionKind{Group: crd.Spec.Group, Version: crd.Spec.Versions[0].Name, Kind: crd.Spec.Names.Kind})
 		if _, err := c.applyOwn(t.Context(), obj, false); err != nil {
 			t.Fatal(err)
 		}
@@ -61,6 +72,7 @@ func worldIn(t *testing.T, env *labtest.Env) *world {
 			t.Fatal(err)
 		}
 	}
+	env.AwaitKinds(t, kinds...)
 	return w
 }
 
@@ -73,14 +85,21 @@ type answer struct {
 // slipway runs a command line against the world's cluster.
 func (w *world) slipway(args ...string) answer {
 	w.t.Helper()
-	return slipway(w.t, append(args, "--kubeconfig", w.kubeconfig)...)
+	return run(w.t, &w.said, append(args, "--kubeconfig", w.kubeconfig)...)
 }
 
 func slipway(t *testing.T, args ...string) answer {
 	t.Helper()
+	return run(t, io.Discard, args...)
+}
+
+// run runs a command line, and tells also what it says while it says it.
+func run(t *testing.T, also io.Writer, args ...string) answer {
+	t.Helper()
 	var out, errs bytes.Buffer
+	streams := Streams{In: strings.NewReader(""), Out: io.MultiWriter(&out, also), Err: io.MultiWriter(&errs, also)}
 	// The Cleanup of a test runs it too: the test's own context has ended by then.
-	code := Run(context.WithoutCancel(t.Context()), Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, args)
+	code := Run(context.WithoutCancel(t.Context()), streams, args)
 	return answer{code, out.String(), errs.String()}
 }
 

@@ -1,6 +1,7 @@
 package labtest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
@@ -11,6 +12,9 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
 
@@ -21,7 +25,7 @@ import (
 // was in the repository yesterday.
 const madeOf = "labtest.slipway.dev/made-of"
 
-// served is how long the API server may take from a definition to its kind.
+// served is how long the API server may take from what is written to what it does.
 const served = time.Minute
 
 // Define has the API server serve the kinds that the repository defines: those of the files in config/crd/bases whose names match one of the
@@ -48,6 +52,41 @@ func (e *Env) Define(t testing.TB, patterns ...string) {
 	opts := envtest.CRDInstallOptions{CRDs: missing, MaxTime: served, PollInterval: 20 * time.Millisecond}
 	if _, err := envtest.InstallCRDs(e.Config, opts); err != nil {
 		t.Fatalf("define kinds: %v", err)
+	}
+	var kinds []schema.GroupVersionKind
+	for _, crd := range missing {
+		for _, v := range crd.Spec.Versions {
+			if v.Served {
+				kinds = append(kinds, schema.GroupVersionKind{Group: crd.Spec.Group, Version: v.Name, Kind: crd.Spec.Names.Kind})
+			}
+		}
+	}
+	e.AwaitKinds(t, kinds...)
+}
+
+// AwaitKinds waits until whoever asks the API server for all that it serves is told of these kinds too. It lists a kind a moment after it has
+// established the definition, and after it names it to those who ask for the one group: what a client learnt before, it may keep for seconds.
+func (e *Env) AwaitKinds(t testing.TB, kinds ...schema.GroupVersionKind) {
+	t.Helper()
+	client, err := discovery.NewDiscoveryClientForConfig(e.Config)
+	if err != nil {
+		t.Fatalf("ask what is served: %v", err)
+	}
+	var missing []schema.GroupVersionKind
+	err = wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, served, true, func(context.Context) (bool, error) {
+		_, lists, err := client.ServerGroupsAndResources()
+		if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
+			return false, err
+		}
+		missing = slices.DeleteFunc(slices.Clone(kinds), func(k schema.GroupVersionKind) bool {
+			return slices.ContainsFunc(lists, func(l *metav1.APIResourceList) bool {
+				return l.GroupVersion == k.GroupVersion().String() && slices.ContainsFunc(l.APIResources, func(r metav1.APIResource) bool { return r.Kind == k.Kind })
+			})
+		})
+		return len(missing) == 0, nil
+	})
+	if err != nil {
+		t.Fatalf("the API server doesn't list %v: %v", missing, err)
 	}
 }
 
