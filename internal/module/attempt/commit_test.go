@@ -20,7 +20,7 @@ func TestCommitThatFails(t *testing.T) {
 	w, a := running(t, first)
 	w.offer("2.0.0", second)
 	w.launch("ark")
-	w.plans(func(p *plan.Plan) { p.Gate.Deadline = &metav1.Duration{Duration: 10 * time.Second} })
+	w.plans(func(p *plan.Plan) { p.Gate.Deadline = &metav1.Duration{Duration: time.Hour} })
 	a.wire.refusing(func(req *http.Request) bool {
 		return req.Method == http.MethodPatch && strings.HasSuffix(req.URL.Path, "boats."+w.names.group()+"/status")
 	})
@@ -29,6 +29,7 @@ func TestCommitThatFails(t *testing.T) {
 	digest := m.Status.Attempt.Target.Digest
 	w.annotate(v1alpha1.RollbackAnnotation, digest)
 	a.reachWhere("the rollback is refused", func(*v1alpha1.Module) bool { return w.heard("Warning RollbackRefused") })
+	w.clock.pass(2 * time.Hour)
 	m = a.reach(lifecycle.Frozen)
 	if m.Status.Attempt.CommitBegan == nil || w.get(mapKind, "old") == nil {
 		t.Errorf("it didn't stop in the middle of the commit: %+v", m.Status.Attempt)

@@ -63,6 +63,7 @@ func TestSoak(t *testing.T) {
 	a := w.start()
 	w.want("1.0.0")
 	m := a.reachWhere("the soak begins", func(m *v1alpha1.Module) bool { return m.Status.Attempt != nil && m.Status.Attempt.SoakBegan != nil })
+	w.clock.stop() // else it might be over before anything breaks
 	began := m.Status.Attempt.SoakBegan.Time
 	d := w.get(deploymentKind, "boats")
 	status := func(available int) {
@@ -76,6 +77,7 @@ func TestSoak(t *testing.T) {
 	a.reachWhere("the soak is broken, and its beginning is past", func(m *v1alpha1.Module) bool {
 		return m.Status.Phase == lifecycle.Soaking && m.Status.Attempt.SoakBegan == nil && time.Now().After(began)
 	})
+	w.clock.goOn()
 	status(1)
 	m = a.reachWhere("the soak begins anew", func(m *v1alpha1.Module) bool { return m.Status.Attempt != nil && m.Status.Attempt.SoakBegan != nil })
 	if !m.Status.Attempt.SoakBegan.After(began) {
@@ -110,7 +112,7 @@ func TestSoakIsNotBrokenByOthers(t *testing.T) {
 				change(w, p)
 				more := p.change
 				p.change = func(p *plan.Plan) {
-					p.Gate = v1alpha1.Gate{Soak: &metav1.Duration{Duration: time.Minute}, Deadline: &metav1.Duration{Duration: 2 * time.Minute}}
+					p.Gate = v1alpha1.Gate{Soak: &metav1.Duration{Duration: time.Hour}, Deadline: &metav1.Duration{Duration: 2 * time.Hour}}
 					if more != nil {
 						more(p)
 					}

@@ -64,17 +64,22 @@ type world struct {
 	told []string
 }
 
-// clock is a time that can be stopped.
-type clock struct{ stopped atomic.Pointer[time.Time] }
+// clock is a time that can be stopped, and that passes when a test says so.
+type clock struct {
+	stopped atomic.Pointer[time.Time]
+	passed  atomic.Int64 // nanoseconds, beside those of the machine's clock
+}
 
 func (c *clock) now() time.Time {
 	if at := c.stopped.Load(); at != nil {
 		return *at
 	}
-	return time.Now()
+	return time.Now().Add(time.Duration(c.passed.Load()))
 }
 
-func (c *clock) stop() { now := time.Now(); c.stopped.Store(&now) }
+func (c *clock) pass(d time.Duration) { c.passed.Add(int64(d)) }
+
+func (c *clock) stop() { now := c.now(); c.stopped.Store(&now) }
 func (c *clock) goOn() { c.stopped.Store(nil) }
 
 func newWorld(t *testing.T) *world {
@@ -179,7 +184,7 @@ func (p *packages) Plan(ctx context.Context, m *v1alpha1.Module, _ time.Time) (*
 	out := &plan.Plan{
 		Module: m.Name, Generation: m.Generation, At: time.Now(), Version: m.Spec.Version, Namespace: p.names.namespace, Reversible: true,
 		Package: v1alpha1.ResolvedPackage{Name: "boats", URL: "oci://example.com/boats", Digest: revision.DigestOf([]byte(m.Spec.Version))},
-		Gate:    v1alpha1.Gate{Deadline: &metav1.Duration{Duration: 10 * time.Minute}, Soak: &metav1.Duration{}},
+		Gate:    v1alpha1.Gate{Deadline: &metav1.Duration{Duration: 10 * time.Hour}, Soak: &metav1.Duration{}},
 	}
 	if g := m.Spec.Gate; g != nil {
 		out.Gate = *g
@@ -282,7 +287,7 @@ type agent struct {
 func (w *world) start(change ...func(*Parts, *Settings)) *agent {
 	w.Helper()
 	ctx, cancel := context.WithCancel(ctrl.LoggerInto(w.Context(), logr.Discard()))
-	a := &agent{w: w, woken: make(chan string, 1), ctx: ctx, cancel: cancel, wire: &wire{die: cancel}}
+	a := &agent{w: w, woken: make(chan string, 16), ctx: ctx, cancel: cancel, wire: &wire{die: cancel}}
 	cfg := rest.CopyConfig(w.env.Config)
 	cfg.Wrap(a.wire.wrap)
 	clients, err := kube.NewClients(cfg)
