@@ -46,7 +46,7 @@ func newServer(t *testing.T, d *definition) *server {
 	}
 	s := &server{t: t, objects: objects, discovery: found, namespace: env.Namespace, name: d.Name, group: d.Spec.Group, plural: d.Spec.Names.Plural}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = s.definitions().Delete(ctx, s.name, metav1.DeleteOptions{})
 	})
@@ -112,7 +112,7 @@ func (s *server) apply(d *definition) *definition {
 
 func (s *server) eventually(what string, is func() bool) {
 	s.t.Helper()
-	err := wait.PollUntilContextTimeout(s.t.Context(), 50*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) { return is(), nil })
+	err := wait.PollUntilContextTimeout(s.t.Context(), 50*time.Millisecond, 90*time.Second, true, func(context.Context) (bool, error) { return is(), nil })
 	if err != nil {
 		s.t.Fatalf("waited for %s: %v", what, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/internal/module/plan"
@@ -77,8 +78,8 @@ func TestDefinitions(t *testing.T) {
 
 func (w *world) eventuallyServed(name string) {
 	w.Helper()
+	crd := &apiextensionsv1.CustomResourceDefinition{}
 	w.eventually("CRD "+name+" is established", func(ctx context.Context) bool {
-		crd := &apiextensionsv1.CustomResourceDefinition{}
 		if err := w.client.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
 			return false
 		}
@@ -89,4 +90,9 @@ func (w *world) eventuallyServed(name string) {
 		}
 		return false
 	})
+	for _, v := range crd.Spec.Versions {
+		if v.Served {
+			w.env.AwaitKinds(w, schema.GroupVersionKind{Group: crd.Spec.Group, Version: v.Name, Kind: crd.Spec.Names.Kind})
+		}
+	}
 }

@@ -125,6 +125,13 @@ func (r *requests) wrap(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
+// others are the requests but those for one definition each: what other tests leave goes in its own time, and what changes is read again.
+func (r *requests) others() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(r.all), func(line string) bool { return strings.Contains(line, "/customresourcedefinitions/") })
+}
+
 func (r *requests) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -287,7 +294,7 @@ func (w *world) install(m *v1alpha1.Module, p *plan.Plan) {
 	options := apply.Options{Owner: plan.Owner(m.Name), Manager: plan.Manager(m.Name)}
 	for _, step := range p.Steps {
 		var incomplete *apply.Incomplete
-		err := wait.PollUntilContextTimeout(w.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := wait.PollUntilContextTimeout(w.Context(), 50*time.Millisecond, 90*time.Second, true, func(ctx context.Context) (bool, error) {
 			_, err := engine.Apply(ctx, step.Objects, options)
 			if errors.As(err, &incomplete) {
 				return false, nil
@@ -343,7 +350,7 @@ func changeOf(t *testing.T, p *plan.Plan, object string) plan.Change {
 
 func (w *world) eventually(what string, ok func(context.Context) bool) {
 	w.Helper()
-	err := wait.PollUntilContextTimeout(w.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) { return ok(ctx), nil })
+	err := wait.PollUntilContextTimeout(w.Context(), 20*time.Millisecond, 90*time.Second, true, func(ctx context.Context) (bool, error) { return ok(ctx), nil })
 	if err != nil {
 		w.Fatalf("never came true: %s", what)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -137,6 +138,7 @@ func TestWhoPlansWithFewRights(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = admin.Delete(context.Background(), o) })
 	}
+	w.env.AwaitRights(t, w.name, authorizationv1.ResourceAttributes{Resource: "namespaces", Verb: "get"})
 	w.settle(rest.CopyConfig(w.env.User(w.name)))
 	p, err := w.planner.Plan(t.Context(), m, time.Time{})
 	if err != nil {
@@ -173,6 +175,7 @@ subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: NAME}]`) {
 		}
 		t.Cleanup(func() { _ = w.env.Client(t).Delete(context.Background(), o) })
 	}
+	w.env.AwaitRights(t, w.name, authorizationv1.ResourceAttributes{Resource: "configmaps", Verb: "create"})
 	w.settle(rest.CopyConfig(w.env.User(w.name)))
 	w.put("1.1.0", docs(settings, "apiVersion: v1\nkind: Service\nmetadata: {name: new}\nspec: {ports: [{port: 80}]}"))
 	p := w.plan(m)
