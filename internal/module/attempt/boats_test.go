@@ -293,11 +293,11 @@ func (w *world) empty(definition bool) {
 	var left *unstructured.Unstructured
 	defer func() {
 		if w.Failed() && left != nil {
-			w.Logf("left is the definition with deletionTimestamp %v, finalizers %v, status %v", left.GetDeletionTimestamp(), left.GetFinalizers(), left.Object["status"])
+			w.Logf("left is %v", left.Object)
 		}
 	}()
-	w.eventually("the definition is gone", func() bool {
+	w.eventually("the definition goes", func() bool { // when the API server is done with its objects
 		left = w.get(definitionKind, "boats."+w.names.group())
-		return left == nil
+		return left == nil || left.GetDeletionTimestamp() != nil
 	})
 }
