@@ -343,3 +343,30 @@ func listening(complain func(string)) logr.Logger {
 		}
 	}, funcr.Options{})
 }
+
+// TestDeliveryHasTheAgentsSettings: as both are shipped they serve on the same terms, or the package wouldn't serve where nobody has set anything.
+func TestDeliveryHasTheAgentsSettings(t *testing.T) {
+	flags := func(c corev1.Container, settings map[string]string) map[string]string {
+		out := map[string]string{}
+		for _, arg := range c.Args {
+			name, value, _ := strings.Cut(arg, "=")
+			for key, set := range settings {
+				value = strings.ReplaceAll(value, "$("+key+")", set)
+			}
+			out[name] = value
+		}
+		return out
+	}
+	ours := flags(find[appsv1.Deployment](t, deliveryObjects(t), "Deployment", deliveryName).Spec.Template.Spec.Containers[0], nil)
+	agents := render(t, Options{Overlay: "prod"})
+	set := find[appsv1.StatefulSet](t, agents, "StatefulSet", Agent).Spec.Template.Spec.Containers[0]
+	theirs := flags(set, find[corev1.ConfigMap](t, agents, "ConfigMap", set.EnvFrom[0].ConfigMapRef.Name).Data)
+	for _, name := range []string{
+		"--watch-all-namespaces", "--default-service-account", "--allow-agent-identity", "--no-cross-namespace-refs", "--watch-label-selector", "--flux-namespace",
+		"--additive-ready-expr", "--allow-file-urls",
+	} {
+		if ours[name] != theirs[name] {
+			t.Errorf("%s is %q here, and %q in the agent", name, ours[name], theirs[name])
+		}
+	}
+}

@@ -171,7 +171,11 @@ func runAgent(ctx context.Context, cfg *rest.Config, tel *telemetry.Telemetry, o
 	if err != nil {
 		return err
 	}
-	w := &wing{ground: g, post: seat.post(opts), mapper: mgr.GetRESTMapper()}
+	post, err := seat.post(opts)
+	if err != nil {
+		return err
+	}
+	w := &wing{ground: g, post: post, mapper: mgr.GetRESTMapper()}
 	mods, kinds, err := setUpModules(ctx, mgr, g, w)
 	if err != nil {
 		return err

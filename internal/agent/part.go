@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -43,6 +44,10 @@ func runPart(ctx context.Context, cfg *rest.Config, tel *telemetry.Telemetry, op
 	mgr, err := newManager(cfg, managing{lock: lock, id: lock.Describe(), listens: true}, opts)
 	if err != nil {
 		return err
+	}
+	// It elects when it has read what it serves: one that may not is never ready.
+	if err := mgr.AddReadyzCheck("fit", func(*http.Request) error { return lock.Fit() }); err != nil {
+		return fmt.Errorf("add probes: %w", err)
 	}
 	if err := reached(ctx, opts.Log, func() error { return installed(mgr.GetRESTMapper(), opts) }); err != nil {
 		return err
@@ -86,9 +91,13 @@ func (o Options) partLock(cfg *rest.Config) (*duty.Server, *term.Fence, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask for the name of this host: %w", err)
 	}
+	terms, err := o.terms()
+	if err != nil {
+		return nil, nil, err
+	}
 	fence := &term.Fence{}
 	return duty.NewServer(duty.ServerOptions{
 		Leases: leases.Leases(o.LeaseNamespace), Name: duty.LeaseName(o.Serve), Agent: Names().Agent,
-		Identity: host + "_" + string(uuid.NewUUID()), Fence: fence, Renew: renewDeadline,
+		Identity: host + "_" + string(uuid.NewUUID()), Fence: fence, Renew: renewDeadline, Terms: terms, Log: o.Log.WithName("duty"),
 	}), fence, nil
 }

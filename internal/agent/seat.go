@@ -117,14 +117,18 @@ func (s *seat) drive(ctx context.Context) (wait func()) {
 }
 
 // post is this process's place as one who serves delivery, which it may have to leave to others. Nil: nobody elects anybody.
-func (s *seat) post(o Options) *duty.Post {
+func (s *seat) post(o Options) (*duty.Post, error) {
 	if !o.LeaderElect || o.LeaseNamespace == "" {
-		return nil
+		return nil, nil
+	}
+	terms, err := o.terms()
+	if err != nil {
+		return nil, err
 	}
 	return duty.NewPost(duty.Options{
 		Leases: s.leases.Leases(o.LeaseNamespace), Name: duty.LeaseName(v1alpha1.BuiltinDelivery), Identity: s.lock.Identity(),
-		Leading: s.lock.Leading, Holding: s.lock.Holding, TakeBack: o.TakeBack, Renew: renewDeadline, Log: o.Log.WithName("duty"),
-	})
+		Leading: s.lock.Leading, Holding: s.lock.Holding, Terms: terms, TakeBack: o.TakeBack, Renew: renewDeadline, Log: o.Log.WithName("duty"),
+	}), nil
 }
 
 // leaseDuration is for how long a lease counts that isn't renewed: controller-runtime's default.

@@ -2,6 +2,7 @@ package duty_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +145,28 @@ func TestAnAgentThatWasHeldUp(t *testing.T) {
 	}
 	if _, _, err := shift.Get(t.Context()); err != nil || fence.Open() {
 		t.Errorf("it writes by a lease that is another's: %v", err)
+	}
+}
+
+// TestNobodyServesOnOtherTerms: a server that would serve on other terms than the agent doesn't ask, and one that serves stops when the agent's change.
+func TestNobodyServesOnOtherTerms(t *testing.T) {
+	w := newWorld(t)
+	on := func(terms string) func(*process) { return func(p *process) { p.terms = terms } }
+	agent := w.agent("a", on("strict"))
+	w.await("the agent serves", func() bool { return w.serves("a") })
+	loose := w.server("s-0", on("loose"))
+	w.await("the server says why it doesn't serve", func() bool { err := loose.lock.Fit(); return err != nil && strings.Contains(err.Error(), "strict") })
+	if asks := w.lease().Annotations[duty.AskedAnnotation]; asks != "" || w.serves("s-0") {
+		t.Errorf("%q asks", asks)
+	}
+	strict := w.server("s-1", on("strict"))
+	w.await("the other server serves", func() bool { return w.serves("s-1") && strict.lock.Fit() == nil })
+	agent.stop()
+	<-agent.ended
+	w.agent("b", on("loose"))
+	w.await("the server that has what is wanted now serves", func() bool { return w.serves("s-0") && loose.lock.Fit() == nil })
+	if err := strict.lock.Fit(); err == nil {
+		t.Error("the other one would serve again")
 	}
 }
 

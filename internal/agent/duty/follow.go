@@ -7,6 +7,7 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -57,6 +58,9 @@ func (p *Post) follow(ctx context.Context) error {
 		lease = &list.Items[0]
 	}
 	again := p.note(lease)
+	if err := p.announce(ctx); err != nil {
+		return err
+	}
 	opts.ResourceVersion = list.ResourceVersion
 	stream, err := p.opts.Leases.Watch(ctx, opts)
 	if err != nil {
@@ -85,9 +89,32 @@ func (p *Post) follow(ctx context.Context) error {
 				again = p.gone(seen)
 			default:
 				again = p.note(seen)
+				if err := p.announce(ctx); err != nil {
+					return err
+				}
 			}
 		}
 	}
+}
+
+// announce writes the agent's terms on a Lease that a server holds, where they are other ones: it may have got them from an agent before.
+func (p *Post) announce(ctx context.Context) error {
+	p.mu.Lock()
+	seen := p.seen
+	p.mu.Unlock()
+	if !served(seen) || termsOf(seen) == p.opts.Terms || !p.opts.Leading() {
+		return nil
+	}
+	lease := seen.DeepCopy()
+	agree(lease, p.opts.Terms)
+	_, err := p.opts.Leases.Update(ctx, lease, metav1.UpdateOptions{})
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil // what it is now is about to be told
+	}
+	if err != nil {
+		return fmt.Errorf("write the terms: %w", err)
+	}
+	return nil
 }
 
 // note takes in what the Lease was read or told to be; nil: there is none.

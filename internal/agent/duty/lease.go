@@ -16,6 +16,10 @@ import (
 // away when it takes the Lease.
 const AskedAnnotation = "slipway.dev/asked-by"
 
+// TermsAnnotation is on the Lease, and has the terms on which the agent serves: those of its settings that say who may do what. Who would serve on
+// others doesn't. The agent that leads writes it.
+const TermsAnnotation = "slipway.dev/terms"
+
 // agentPrefix is what the identities of agents begin with.
 const agentPrefix = "slipway-agent/"
 
@@ -56,9 +60,23 @@ func ask(lease *coordinationv1.Lease, who string) {
 	lease.Annotations[AskedAnnotation] = who
 }
 
-// put writes a Lease with a record in it: where there is none yet, a new one.
+func termsOf(lease *coordinationv1.Lease) string {
+	if lease == nil {
+		return ""
+	}
+	return lease.Annotations[TermsAnnotation]
+}
+
+// agree writes the terms on a Lease, in memory; empty: it has none.
+func agree(lease *coordinationv1.Lease, terms string) {
+	if terms != "" {
+		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, TermsAnnotation, terms)
+	}
+}
+
+// put writes a Lease with a record in it: where there is none yet, a new one. Without terms those that it has stay.
 func put(
-	ctx context.Context, leases coordination.LeaseInterface, name string, last *coordinationv1.Lease, record resourcelock.LeaderElectionRecord, asker string,
+	ctx context.Context, leases coordination.LeaseInterface, name string, last *coordinationv1.Lease, record resourcelock.LeaderElectionRecord, asker, terms string,
 ) (*coordinationv1.Lease, error) {
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if last != nil {
@@ -66,6 +84,7 @@ func put(
 	}
 	lease.Spec = resourcelock.LeaderElectionRecordToLeaseSpec(&record)
 	ask(lease, asker)
+	agree(lease, terms)
 	if last == nil {
 		return leases.Create(ctx, lease, metav1.CreateOptions{})
 	}

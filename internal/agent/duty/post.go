@@ -21,6 +21,8 @@ type Options struct {
 	// Leading says whether this process is the agent that leads, and Holding whether it still holds the agent's Lease, be it that it
 	// only finishes what it does. Required.
 	Leading, Holding func() bool
+	// Terms on which the agent serves: see TermsAnnotation. Default: none.
+	Terms string
 	// TakeBack is for how long nobody else may renew the Lease before the agent takes it back. Default: 30s.
 	TakeBack time.Duration
 	// Renew is how long the elector of a shift tries to renew before it gives up. Required.

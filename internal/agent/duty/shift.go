@@ -101,7 +101,7 @@ func (s *Shift) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 		asker = asked(last)
 	}
 	began := time.Now()
-	written, err := put(ctx, p.opts.Leases, p.opts.Name, last, record, asker)
+	written, err := put(ctx, p.opts.Leases, p.opts.Name, last, record, asker, p.opts.Terms)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (s *Shift) release(ctx context.Context, last *coordinationv1.Lease, record 
 	if last == nil || holderOf(last) != s.post.opts.Identity {
 		return nil
 	}
-	written, err := put(ctx, s.post.opts.Leases, s.post.opts.Name, last, record, asked(last))
+	written, err := put(ctx, s.post.opts.Leases, s.post.opts.Name, last, record, asked(last), s.post.opts.Terms)
 	if err != nil {
 		return err
 	}

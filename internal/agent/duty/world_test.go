@@ -181,6 +181,8 @@ func (w *world) client(through *wire) coordination.LeaseInterface {
 // process is one that runs. stop has it let go; kill doesn't let it.
 type process struct {
 	wire  wire
+	terms string
+	lock  *duty.Server // of one that serves nothing but delivery
 	stop  func()
 	ended chan struct{}
 }
@@ -225,16 +227,20 @@ func (w *world) elect(ctx context.Context, lock resourcelock.Interface, name str
 }
 
 // server runs a process that serves nothing but delivery.
-func (w *world) server(name string) *process {
+func (w *world) server(name string, change ...func(*process)) *process {
 	w.Helper()
 	p := &process{ended: make(chan struct{})}
+	for _, c := range change {
+		c(p)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
 	p.stop = cancel
 	fence := &term.Fence{}
-	lock := duty.NewServer(duty.ServerOptions{
+	p.lock = duty.NewServer(duty.ServerOptions{
 		Leases: w.client(&p.wire), Name: duty.LeaseName("delivery"), Agent: agentLease, Identity: name, Fence: fence, Renew: renewDeadline,
+		Terms: p.terms,
 	})
-	go func() { w.elect(ctx, lock, name); close(p.ended) }()
+	go func() { w.elect(ctx, p.lock, name); close(p.ended) }()
 	w.Cleanup(func() { cancel(); <-p.ended })
 	return p
 }
@@ -252,6 +258,7 @@ func (w *world) agent(name string, change ...func(*process)) *process {
 	lock := term.NewLock(term.Options{Leases: leases, Name: agentLease, Identity: name, Slot: v1alpha1.SlotA, RenewDeadline: renewDeadline})
 	post := duty.NewPost(duty.Options{
 		Leases: leases, Name: duty.LeaseName("delivery"), Identity: name, Leading: lock.Leading, Holding: lock.Holding, TakeBack: takeBack, Renew: renewDeadline,
+		Terms: p.terms,
 	})
 	held, release := context.WithCancel(context.WithoutCancel(w.Context()))
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
