@@ -218,7 +218,7 @@ func serve(t *testing.T, config *rest.Config, complain func(string)) (stop func(
 func TestDeliveryIsAPackage(t *testing.T) {
 	env := labtest.ControlPlane(t)
 	c := clientOfOurKinds(t, env)
-	applyRoles(t, c)
+	applyRoles(t, env, c)
 	for _, obj := range render(t, Options{Overlay: "dev", Components: []string{AnyModule}}) {
 		if obj.GetName() == AnyModuleRole {
 			if err := c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(obj), client.FieldOwner("test"), client.ForceOwnership); err != nil {
@@ -234,7 +234,7 @@ func TestDeliveryIsAPackage(t *testing.T) {
 		}
 	}
 	aggregate(t, c)
-	tenant(t, c, env.Namespace)
+	tenant(t, env, c, env.Namespace)
 	runAgent(t, tokenOf(t, env, Agent))
 	complaints := kubelet(t, env, c)
 	holder := func() string {
@@ -263,7 +263,7 @@ func TestDeliveryIsAPackage(t *testing.T) {
 	}}
 	m := &v1alpha1.Module{ObjectMeta: metav1.ObjectMeta{Name: "delivery"}, Spec: v1alpha1.ModuleSpec{
 		Source:  v1alpha1.PackageSource{Git: &v1alpha1.GitSource{URL: from.repo.URL(), Path: "delivery"}},
-		Version: "0.1.0", Gate: &v1alpha1.Gate{Soak: &metav1.Duration{Duration: time.Second}, Deadline: &metav1.Duration{Duration: 10 * time.Second}},
+		Version: "0.1.0", Gate: &v1alpha1.Gate{Soak: &metav1.Duration{Duration: time.Second}, Deadline: &metav1.Duration{Duration: 10 * time.Minute}},
 		Interval: &metav1.Duration{Duration: 10 * time.Second}, GrantRef: &v1alpha1.GrantReference{Name: grant.Name},
 	}}
 	for _, obj := range []client.Object{grant, m} {
@@ -281,7 +281,7 @@ func TestDeliveryIsAPackage(t *testing.T) {
 	waitForSettings(t, c, env.Namespace, "v1")
 
 	from.publish("0.2.0", brokenImage)
-	merge(t, c, m, `{"spec":{"version":"0.2.0"}}`)
+	merge(t, c, m, `{"spec":{"version":"0.2.0","gate":{"deadline":"10s"}}}`)
 	moduleIs(t, c, "the upgrade is taken back", m, func() bool { return m.Status.Phase == v1alpha1.PhaseRolledBack && m.Status.Current.Version == "0.1.0" })
 	served("the module serves delivery as before", others)
 
@@ -305,7 +305,7 @@ func TestDeliveryIsAPackage(t *testing.T) {
 func TestDeliveryNeedsAnAgentThatYields(t *testing.T) {
 	env := labtest.ControlPlane(t)
 	c := clientOfOurKinds(t, env)
-	applyRoles(t, c)
+	applyRoles(t, env, c)
 	clients, err := kube.NewClients(env.Config)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -59,7 +60,7 @@ func aggregate(t *testing.T, c client.Client) {
 func TestRolesAreEnoughForModules(t *testing.T) {
 	env := labtest.ControlPlane(t)
 	c := clientOfOurKinds(t, env)
-	applyRoles(t, c)
+	applyRoles(t, env, c)
 	aggregate(t, c)
 	complaints := runAgent(t, tokenOf(t, env, Agent))
 
@@ -89,6 +90,7 @@ func TestRolesAreEnoughForModules(t *testing.T) {
 		}
 	}
 	aggregate(t, c)
+	env.AwaitRights(t, agentUser(), authorizationv1.ResourceAttributes{Namespace: env.Namespace, Resource: "configmaps", Verb: "create"})
 	refused := len(complaints())
 	moduleIs(t, c, "it is installed once the agent may", m, func() bool { return m.Status.Phase == v1alpha1.PhaseInstalled && m.Status.Current.Version == "1.0.0" })
 	boats := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: env.Namespace, Name: "boats"}}

@@ -18,6 +18,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -25,6 +26,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -44,8 +46,8 @@ const patience = time.Minute
 func TestRoleIsEnoughForTheAgent(t *testing.T) {
 	env := labtest.ControlPlane(t)
 	c := clientOfOurKinds(t, env)
-	applyRoles(t, c)
-	tenant(t, c, env.Namespace)
+	applyRoles(t, env, c)
+	tenant(t, env, c, env.Namespace)
 	complaints := runAgent(t, tokenOf(t, env, Agent))
 
 	repo := repository(t)
@@ -144,8 +146,9 @@ func clientOfOurKinds(t *testing.T, env *labtest.Env) client.Client {
 }
 
 // applyRoles applies everything but the agent itself, which runs in the test.
-func applyRoles(t *testing.T, c client.Client) {
+func applyRoles(t *testing.T, env *labtest.Env, c client.Client) {
 	t.Helper()
+	var kinds []schema.GroupVersionKind
 	for _, obj := range render(t, Options{Overlay: "dev"}) {
 		if obj.GetKind() == "StatefulSet" {
 			continue
@@ -161,16 +164,24 @@ func applyRoles(t *testing.T, c client.Client) {
 			err := c.Get(ctx, client.ObjectKey{Name: obj.GetName()}, &crd)
 			for _, condition := range crd.Status.Conditions {
 				if condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue {
+					kinds = append(kinds, schema.GroupVersionKind{Group: crd.Spec.Group, Version: crd.Spec.Versions[0].Name, Kind: crd.Spec.Names.Kind})
 					return true, ""
 				}
 			}
 			return false, fmt.Sprint(err)
 		})
 	}
+	env.AwaitKinds(t, kinds...)
+	env.AwaitRights(t, agentUser(),
+		authorizationv1.ResourceAttributes{Group: "source.toolkit.fluxcd.io", Resource: "gitrepositories", Verb: "list"},
+		authorizationv1.ResourceAttributes{Namespace: Namespace, Group: "coordination.k8s.io", Resource: "leases", Verb: "create"})
 }
 
+// agentUser is who the agent is to the API server.
+func agentUser() string { return "system:serviceaccount:" + Namespace + ":" + Agent }
+
 // tenant makes the service account deployer, which may do anything to ConfigMaps of its namespace, and nothing else.
-func tenant(t *testing.T, c client.Client, namespace string) {
+func tenant(t *testing.T, env *labtest.Env, c client.Client, namespace string) {
 	t.Helper()
 	name := metav1.ObjectMeta{Namespace: namespace, Name: "deployer"}
 	for _, obj := range []client.Object{
@@ -185,6 +196,7 @@ func tenant(t *testing.T, c client.Client, namespace string) {
 			t.Fatal(err)
 		}
 	}
+	env.AwaitRights(t, "system:serviceaccount:"+namespace+":deployer", authorizationv1.ResourceAttributes{Namespace: namespace, Resource: "configmaps", Verb: "list"})
 }
 
 // tokenOf returns the configuration of a service account in the agent's namespace, as its pod would have it.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr/funcr"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -89,6 +90,7 @@ func TestAgentWithoutRightsOnInterpreters(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = c.Delete(context.WithoutCancel(t.Context()), obj) })
 	}
+	env.AwaitRights(t, name, authorizationv1.ResourceAttributes{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Verb: "list"})
 	said := running(t, env.User(name), agent.Options{Namespaces: []string{env.Namespace}})
 	await(t, func() bool { return said.have("Interpreters are not served", "slipway install") }, func() string { return "it doesn't say that it doesn't serve them" })
 	await(t, func() bool { return said.have("Starting workers", "gitrepository") }, func() string { return "it serves nothing else" })

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,25 @@ func uninstall(t *testing.T, env *labtest.Env, names ...string) {
 		crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		await(t, func() bool { return apierrors.IsNotFound(c.Delete(t.Context(), crd)) }, func() string { return name + " is still there" })
 	}
+	// What is gone is listed for a moment more.
+	found := env.Clientset(t).Discovery()
+	listed := ""
+	await(t, func() bool {
+		_, lists, err := found.ServerGroupsAndResources()
+		if err != nil {
+			return false
+		}
+		listed = ""
+		for _, l := range lists {
+			for _, r := range l.APIResources {
+				group, _, _ := strings.Cut(l.GroupVersion, "/")
+				if slices.Contains(names, r.Name+"."+group) {
+					listed = r.Name + "." + group
+				}
+			}
+		}
+		return listed == ""
+	}, func() string { return listed + " is still listed" })
 }
 
 // words are what a logger was told.

@@ -40,6 +40,8 @@ type world struct {
 	owner   apply.Owner
 	seen    *requests
 	clock   time.Time // of the engine
+	// patience of the engine. What it waits for takes a moment, on a machine that has other things to do.
+	patience time.Duration
 
 	mu     sync.Mutex
 	events []observe.Event
@@ -48,7 +50,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	env := labtest.ControlPlane(t)
-	w := &world{t: t, env: env, seen: &requests{}, clock: time.Now()}
+	w := &world{t: t, env: env, seen: &requests{}, clock: time.Now(), patience: time.Minute}
 	cfg := rest.CopyConfig(env.Config)
 	cfg.Wrap(w.seen.wrap)
 	clients, err := kube.NewClients(cfg)
@@ -77,7 +79,7 @@ func assess(obj *unstructured.Unstructured) observe.Verdict {
 // restart replaces the engine by one that remembers nothing.
 func (w *world) restart() {
 	w.engine = apply.New(w.clients, w.pool, apply.Settings{
-		Patience: 2 * time.Second,
+		Patience: w.patience,
 		Now:      func() time.Time { return w.clock },
 	})
 }
@@ -128,7 +130,7 @@ func (w *world) mustApply(objs []*unstructured.Unstructured, change ...func(*app
 
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	err := wait.PollUntilContextTimeout(w.t.Context(), 5*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) { return ok(), nil })
+	err := wait.PollUntilContextTimeout(w.t.Context(), 5*time.Millisecond, 90*time.Second, true, func(context.Context) (bool, error) { return ok(), nil })
 	if err != nil {
 		w.t.Fatalf("never came true: %s", what)
 	}

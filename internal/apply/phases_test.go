@@ -87,6 +87,8 @@ func TestDefinitionThatIsNotEstablished(t *testing.T) {
 	// Another CRD has the plural name already: the new one is never established.
 	taken := w.objects(strings.NewReplacer("name: boats.", "name: ships.", "plural: boats", "plural: ships").Replace(w.definition()))
 	w.mustApply(taken)
+	w.patience = time.Second // what it waits for doesn't come
+	w.restart()
 	got, _, err := w.apply(objs)
 	var incomplete *apply.Incomplete
 	if !errors.As(err, &incomplete) || len(incomplete.Waiting) != 1 || incomplete.Waiting[0].Ref != kube.RefOf(objs[1]) {
@@ -177,6 +179,9 @@ func TestForceWaitsForFinalizers(t *testing.T) {
 	_ = unstructured.SetNestedField(want.Object, "other", "spec", "selector", "matchLabels", "app")
 	_ = unstructured.SetNestedField(want.Object, "other", "spec", "template", "metadata", "labels", "app")
 	want.SetFinalizers([]string{"slipway.dev/test"})
+	w.patience = time.Second // nobody takes the finalizer away
+	w.restart()
+	w.mustApply(objectsOf(first)) // the engine that begins looks at it once
 	_, _, err := w.apply(objectsOf(want), forced)
 	var incomplete *apply.Incomplete
 	if !errors.As(err, &incomplete) || !strings.Contains(err.Error(), "slipway.dev/test") {
@@ -199,7 +204,7 @@ func (w *world) applyPatiently(observer apply.Observer, objs []*unstructured.Uns
 	for _, c := range change {
 		c(&opts)
 	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 90*time.Second)
 	defer cancel()
 	_, err := apply.New(w.clients, observer, apply.Settings{Patience: time.Hour}).Apply(ctx, objs, opts)
 	return err

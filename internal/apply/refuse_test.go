@@ -115,6 +115,7 @@ func TestRefusals(t *testing.T) {
 				w.mustApply(w.objects("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {count/deployments.apps: \"0\"}}\nstatus: {}"))
 				w.someoneElse(kube.Ref{Version: "v1", Kind: "ResourceQuota", Namespace: w.env.Namespace, Name: "none"}, "quota", mergePatch,
 					`{"status":{"hard":{"count/deployments.apps":"0"},"used":{"count/deployments.apps":"0"}}}`, "status")
+				w.refuses(w.deployment("probe", "app:1"), "exceeded quota")
 			},
 			set: func(w *world) []*unstructured.Unstructured {
 				return objectsOf(w.deployment("bad", "app:1"))
@@ -127,6 +128,7 @@ func TestRefusals(t *testing.T) {
 				w.mustApply(w.objects("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}"))
 				w.someoneElse(kube.Ref{Version: "v1", Kind: "Namespace", Name: w.env.Namespace}, "admin", mergePatch,
 					`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
+				w.refuses(w.objects("apiVersion: v1\nkind: Pod\nmetadata: {name: probe}\nspec: {containers: [{name: a, image: a}], automountServiceAccountToken: false}")[0], "restricted")
 			},
 			set: func(w *world) []*unstructured.Unstructured {
 				return w.objects("apiVersion: v1\nkind: Pod\nmetadata: {name: bad}\nspec: {containers: [{name: a, image: a}], automountServiceAccountToken: false}")
@@ -205,6 +207,28 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// refuses waits until the API server refuses an object: what admits objects learns of quotas and of labels of namespaces by watches.
+func (w *world) refuses(obj *unstructured.Unstructured, because string) {
+	w.t.Helper()
+	c, err := w.clients.For(kube.Identity{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ref := kube.RefOf(obj)
+	m, err := w.clients.Mapping(ref.GroupKind(), ref.Version)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.eventually(ref.Subject()+" is refused: "+because, func() bool {
+		_, err := c.Dynamic.Resource(m.Resource).Namespace(ref.Namespace).Create(w.t.Context(), obj, metav1.CreateOptions{})
+		if err == nil {
+			w.deleteNow(ref)
+			return false
+		}
+		return strings.Contains(err.Error(), because)
+	})
 }
 
 func TestRefusedSetChangesNothing(t *testing.T) {

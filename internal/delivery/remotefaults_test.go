@@ -78,7 +78,7 @@ func TestARemoteClusterThatHangs(t *testing.T) {
 		revision := w.commit(map[string]string{"home/home.yaml": configMapFile("home", fmt.Sprint("again ", i))})
 		w.fetch()
 		w.applied(home, revision)
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("at home a commit takes %s while a remote cluster hangs", took)
 		}
 	}

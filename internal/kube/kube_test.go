@@ -288,7 +288,7 @@ func TestDefinitions(t *testing.T) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) { return ok(), nil })
+	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 90*time.Second, true, func(context.Context) (bool, error) { return ok(), nil })
 	if err != nil {
 		t.Fatalf("never came true: %s", what)
 	}

@@ -29,7 +29,7 @@ import (
 
 const (
 	agentLease = "agent"
-	patience   = time.Minute
+	patience   = 90 * time.Second
 	// The electors' times, shorter than in the agent.
 	leaseDuration, renewDeadline, retryPeriod = 3 * time.Second, 2 * time.Second, 100 * time.Millisecond
 	takeBack                                  = 4 * time.Second

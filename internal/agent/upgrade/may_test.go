@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -120,12 +121,15 @@ func (p *plant) ended(name string, phase protocol.State, reason string, from tim
 // edit changes slot a as a person would.
 func (p *plant) edit(change func(*appsv1.StatefulSet)) {
 	p.t.Helper()
-	s := &appsv1.StatefulSet{}
-	if err := p.c.Get(p.t.Context(), client.ObjectKey{Namespace: p.namespace, Name: agent}, s); err != nil {
-		p.t.Fatal(err)
-	}
-	change(s)
-	if err := p.c.Update(p.t.Context(), s); err != nil {
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error { // its controller writes its status
+		s := &appsv1.StatefulSet{}
+		if err := p.c.Get(p.t.Context(), client.ObjectKey{Namespace: p.namespace, Name: agent}, s); err != nil {
+			return err
+		}
+		change(s)
+		return p.c.Update(p.t.Context(), s)
+	})
+	if err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -3,11 +3,13 @@ package upgrade_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
@@ -32,20 +34,12 @@ func TestAPersonTakesItBack(t *testing.T) {
 		},
 		"AnnotatedMidway": {
 			"an annotation with the digest", useless, protocol.Proving, func(p *plant) {
-				u := p.get()
-				u.Annotations = map[string]string{v1alpha1.RollbackAnnotation: strings.Split(newImage, "@")[1]}
-				if err := p.c.Update(p.t.Context(), u); err != nil && !apierrors.IsConflict(err) {
-					p.t.Fatal(err)
-				}
+				p.annotate(v1alpha1.RollbackAnnotation, strings.Split(newImage, "@")[1])
 			}, protocol.TakenBack,
 		},
 		"AskedForAnother": {
 			"the command goes on although somebody has asked for the rollback of another image", sound, protocol.Committed, func(p *plant) {
-				u := p.get()
-				u.Annotations = map[string]string{v1alpha1.RollbackAnnotation: strings.Split(oldImage, "@")[1]}
-				if err := p.c.Update(p.t.Context(), u); err != nil {
-					p.t.Fatal(err)
-				}
+				p.annotate(v1alpha1.RollbackAnnotation, strings.Split(oldImage, "@")[1])
 				p.takeBack()
 			}, protocol.TakenBack,
 		},
@@ -71,6 +65,15 @@ func TestAPersonTakesItBack(t *testing.T) {
 				t.Errorf("%s: slot a has %d replicas, slot b %d", tc.reason, a, b)
 			}
 		})
+	}
+}
+
+// annotate says something to the attempt, as a person would, whatever drivers write meanwhile.
+func (p *plant) annotate(key, value string) {
+	p.t.Helper()
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, key, value))
+	if err := p.c.Patch(p.t.Context(), p.get(), patch); err != nil {
+		p.t.Fatal(err)
 	}
 }
 

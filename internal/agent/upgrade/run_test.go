@@ -72,12 +72,8 @@ func TestWhatHasEndedCostsNothing(t *testing.T) {
 	p.create(u)
 	p.await("it is advised", func() bool { return p.get().Status.Phase == protocol.Advised })
 	// Something that the watch tells of after all that came before.
-	u = p.get()
-	u.Labels = map[string]string{"a": "b"}
 	looks := count.lists.Load()
-	if err := p.c.Update(t.Context(), u); err != nil {
-		t.Fatal(err)
-	}
+	p.annotate("a", "b")
 	p.await("it looks again", func() bool { return count.lists.Load() > looks })
 	// One for where the watch begins, and then one for what is there, what was made, what came of that, and what was changed.
 	if lists, watches := count.lists.Load(), count.watches.Load(); lists > 5 || watches != 1 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -55,7 +56,7 @@ func newWorld(t *testing.T, as func(*labtest.Env) *rest.Config) *world {
 	w.pool = observe.New(clients(t, cfg), observe.Options{
 		Assess:       assess,
 		NeedsBody:    func(gvk schema.GroupVersionKind) bool { return gvk.Kind == "Deployment" },
-		FirstBackoff: 10 * time.Millisecond, MaxBackoff: 200 * time.Millisecond, SyncTimeout: 5 * time.Second,
+		FirstBackoff: 10 * time.Millisecond, MaxBackoff: 200 * time.Millisecond, SyncTimeout: 30 * time.Second,
 	})
 	t.Cleanup(w.pool.Close)
 	w.pool.Subscribe(func(e observe.Event) {
@@ -153,7 +154,7 @@ func (w *world) ensure(owner string, id kube.Identity, refs ...kube.Ref) []kube.
 
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	err := wait.PollUntilContextTimeout(w.t.Context(), 5*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) { return ok(), nil })
+	err := wait.PollUntilContextTimeout(w.t.Context(), 5*time.Millisecond, 90*time.Second, true, func(context.Context) (bool, error) { return ok(), nil })
 	if err != nil {
 		w.t.Fatalf("never came true: %s", what)
 	}
@@ -512,6 +513,10 @@ func TestKindThatGoesAndComes(t *testing.T) {
 	w.eventually("the pool says that the kind isn't watched", func() bool {
 		p := w.pool.Watches()
 		return len(p) == 1 && p[0].Err != nil
+	})
+	w.eventually("the definition is gone", func() bool { // else the next one would go with it
+		_, err := w.admin.Get(t.Context(), kube.Identity{}, crd)
+		return apierrors.IsNotFound(err)
 	})
 	define()
 }

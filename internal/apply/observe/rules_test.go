@@ -34,7 +34,7 @@ func TestJudgedAnew(t *testing.T) {
 			changed = fn
 			return func() { stopped = true }
 		},
-		FirstBackoff: 10 * time.Millisecond, MaxBackoff: 200 * time.Millisecond, SyncTimeout: 5 * time.Second,
+		FirstBackoff: 10 * time.Millisecond, MaxBackoff: 200 * time.Millisecond, SyncTimeout: 30 * time.Second,
 	})
 	told := make(chan observe.Event, 100)
 	pool.Subscribe(func(e observe.Event) { told <- e })

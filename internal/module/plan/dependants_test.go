@@ -212,9 +212,11 @@ func TestVersionThatAnotherModuleUses(t *testing.T) {
 
 	for _, step := range used.Object.Spec.Steps {
 		for _, content := range step.Content {
-			if err := w.client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: agentNamespace, Name: content.Secret}}); err != nil {
+			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: agentNamespace, Name: content.Secret}}
+			if err := w.client.Delete(t.Context(), secret); err != nil {
 				t.Fatal(err)
 			}
+			w.remembers(secret, "")
 		}
 	}
 	p = w.plan(m)

@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -203,6 +204,19 @@ func (w *world) make(text string) {
 			w.Cleanup(func() { _ = w.client.Delete(context.Background(), o) })
 		}
 	}
+}
+
+// remembers waits until the API server, asked for what it has in memory, answers with the object of a UID; "": with none.
+func (w *world) remembers(o client.Object, uid types.UID) {
+	w.Helper()
+	w.eventually("the API server remembers what was written", func(ctx context.Context) bool {
+		now := o.DeepCopyObject().(client.Object)
+		err := w.client.Get(ctx, client.ObjectKeyFromObject(o), now, &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: "0"}})
+		if uid == "" {
+			return apierrors.IsNotFound(err)
+		}
+		return err == nil && now.GetUID() == uid
+	})
 }
 
 // grant makes a grant of the test's that names its module.

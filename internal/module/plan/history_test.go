@@ -26,6 +26,7 @@ func TestRevisionThatCannotBeRead(t *testing.T) {
 		if err := w.client.Delete(w.Context(), o); err != nil {
 			w.Fatal(err)
 		}
+		w.remembers(o, "")
 	}
 	for name, c := range map[string]struct {
 		reason, says string
@@ -42,6 +43,7 @@ func TestRevisionThatCannotBeRead(t *testing.T) {
 			if err := w.client.Create(w.Context(), s); err != nil {
 				w.Fatal(err)
 			}
+			w.remembers(s, s.UID)
 		}},
 		"Gone": {reason: "it was deleted itself", says: "not found", spoil: func(w *world, r *v1alpha1.ModuleRevision) { remove(w, r) }},
 	} {

@@ -7,6 +7,7 @@ import (
 
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/google/go-cmp/cmp"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,6 +49,20 @@ func grant(t *testing.T, env *labtest.Env, name string, cluster, own []rbacv1.Po
 			t.Fatal(err)
 		}
 	}
+	user := "system:serviceaccount:" + env.Namespace + ":" + name
+	env.AwaitRights(t, user, asked(t, cluster, ""), asked(t, own, env.Namespace))
+}
+
+// asked is what may be done by the first rule about resources.
+func asked(t *testing.T, rules []rbacv1.PolicyRule, namespace string) authorizationv1.ResourceAttributes {
+	t.Helper()
+	for _, r := range rules {
+		if len(r.Resources) > 0 && len(r.ResourceNames) == 0 && !strings.Contains(r.Resources[0], "/") {
+			return authorizationv1.ResourceAttributes{Namespace: namespace, Group: r.APIGroups[0], Resource: r.Resources[0], Verb: r.Verbs[0]}
+		}
+	}
+	t.Fatal("no rule is about resources")
+	return authorizationv1.ResourceAttributes{}
 }
 
 // passed says of each check whether it held.

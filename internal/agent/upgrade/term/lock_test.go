@@ -20,7 +20,7 @@ import (
 
 const (
 	leaseName = "agent"
-	patience  = 30 * time.Second
+	patience  = 90 * time.Second
 	// The electors' times, shorter than in the agent.
 	leaseDuration, renewDeadline, retryPeriod = 3 * time.Second, 2 * time.Second, 100 * time.Millisecond
 	silence                                   = 4 * time.Second
