@@ -127,6 +127,17 @@ func TestInstallCheckUninstall(t *testing.T) {
 	if err := w.Create(t.Context(), boats); err != nil {
 		t.Fatal(err)
 	}
+	served := servedDelivery()
+	if err := w.Create(t.Context(), served); err != nil {
+		t.Fatal(err)
+	}
+	w.slipway("uninstall", "--yes", "--crds").want(t, ExitFailed, "delivery is served by Deployment slipway-system/slipway-delivery", "slipway module uninstall delivery")
+	if w.reload(shop); len(shop.Finalizers) != 2 || !w.exists(&appsv1.StatefulSet{}, deploy.Namespace, deploy.Agent) {
+		t.Errorf("something was changed while pods serve delivery: finalizers %v", shop.Finalizers)
+	}
+	if err := w.Delete(t.Context(), served); err != nil {
+		t.Fatal(err)
+	}
 	w.slipway("uninstall", "--yes").want(t, ExitDone, "StatefulSet/slipway-system/slipway-agent deleted", "namespace slipway-system stays")
 	if err := w.Get(t.Context(), client.ObjectKeyFromObject(boats), boats); err != nil || len(boats.Finalizers) > 0 {
 		t.Errorf("a Module that nobody serves any more can't be deleted: %v, %v", boats.Finalizers, err)
@@ -142,6 +153,21 @@ func TestInstallCheckUninstall(t *testing.T) {
 		t.Errorf("finalizers %v, want only those of others", shop.Finalizers)
 	}
 	w.slipway("uninstall", "--yes").want(t, ExitDone)
+}
+
+// servedDelivery is a Deployment of delivery as its package has it, whose pods the cluster needn't start.
+func servedDelivery() *appsv1.Deployment {
+	labels := map[string]string{"app": "delivery"}
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: deploy.Namespace, Name: "slipway-delivery", Labels: map[string]string{"slipway.dev/name": "delivery"}},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: new(int32(0)), Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "delivery", Image: "slipway.dev/slipway:dev", Args: []string{"agent", "--serve=delivery"}}}},
+			},
+		},
+	}
 }
 
 func TestInstallLeavesFluxItsWork(t *testing.T) {

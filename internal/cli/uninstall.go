@@ -37,7 +37,8 @@ func newUninstall(app *App) *cobra.Command {
 
 GitRepositories, Kustomizations and Modules stay as well, for an agent that comes later; --crds removes them and their
 kinds. They lose their finalizers, so that they can be deleted without an agent. As long as such objects are in the
-namespace slipway-system, or there are Modules, it stays too.`,
+namespace slipway-system, or there are Modules, it stays too. Where delivery runs in pods of its own, uninstall that
+Module first: they would go on without the agent.`,
 		Example: `  slipway uninstall
 
   # Without a question, and with all GitRepositories and Kustomizations
@@ -79,6 +80,9 @@ func (a *App) confirm(question string) error {
 }
 
 func (a *App) uninstall(ctx context.Context, c *cluster, crds bool) error {
+	if err := c.refuseServed(ctx); err != nil {
+		return err
+	}
 	if err := a.stopAgent(ctx, c); err != nil {
 		return err
 	}
