@@ -7,6 +7,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/meta"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -144,11 +145,16 @@ func (g *Givens) ServiceAccount(name string, verbs []string, resources ...string
 	if len(role.Rules) == 0 {
 		return g
 	}
-	return g.Object(role).Object(&rbacv1.RoleBinding{
+	g.Object(role).Object(&rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: g.Namespace}},
 	})
+	rule := role.Rules[0] // the others come with it
+	g.Env.AwaitRights(g.T, "system:serviceaccount:"+g.Namespace+":"+name, authorizationv1.ResourceAttributes{
+		Namespace: g.Namespace, Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0],
+	})
+	return g
 }
 
 // Path applies a folder of the repository.

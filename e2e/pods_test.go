@@ -109,12 +109,12 @@ func TestAFailingDeploymentHoldsUpNobodyElse(t *testing.T) {
 	}
 	g.Kustomization("good", inNamespace(g), e2e.Path("good")).
 		Then().
-		Within(10*time.Second).
+		Within(time.Minute).
 		Ready("kustomization/good").
 		When().
 		Commit("shop", e2e.Files{"good/good.yaml": configMap("good", "is", "blue")}).
 		Then().
-		Within(10*time.Second).
+		Within(time.Minute).
 		Ready("kustomization/good").
 		Has("configmap/good", e2e.Data("is", "blue"))
 }

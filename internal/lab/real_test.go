@@ -53,7 +53,7 @@ func TestRealLab(t *testing.T) {
 func kernelIsAsItWas(t *testing.T) {
 	t.Helper()
 	var notes []string
-	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
 		bridges, err := filepath.Glob("/sys/class/net/slipway*")
 		if err != nil || len(bridges) > 0 {
 			return err == nil, err // another lab keeps them

@@ -107,7 +107,7 @@ func newGateway(t *testing.T) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline, tick := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
+	deadline, tick := time.After(2*time.Minute), time.NewTicker(50*time.Millisecond)
 	defer tick.Stop()
 	for {
 		if ok, err := g.client.BucketExists(t.Context(), "files"); err == nil && ok {

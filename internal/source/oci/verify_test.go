@@ -121,11 +121,11 @@ func TestSignatureIsLookedAtAgain(t *testing.T) {
 func TestSignatureThatEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	verify := w.notated(3 * time.Second) // By the real clock: it is Notation's own that tells.
+	verify := w.notated(10 * time.Second) // By the real clock: it is Notation's own that tells.
 	if !w.fetch(verify).Verified.Good {
 		t.Fatal("it must be verified")
 	}
-	tick, enough := time.NewTicker(100*time.Millisecond), time.After(30*time.Second)
+	tick, enough := time.NewTicker(100*time.Millisecond), time.After(2*time.Minute)
 	defer tick.Stop()
 	for {
 		_, err := w.client.Fetch(t.Context(), w.request(verify))
