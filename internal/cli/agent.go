@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,6 +163,7 @@ func (f *agentFlags) settle(namespace string) error {
 	if !f.allNamespaces {
 		f.Namespaces = []string{namespace}
 	}
+	f.Advertise = bracketed(f.Advertise)
 	if f.Selector, err = labels.Parse(f.selector); err != nil {
 		return usagef("--watch-label-selector: %w", err)
 	}
@@ -185,6 +187,19 @@ func (f *agentFlags) settle(namespace string) error {
 	}
 	f.InsecureRegistries, f.Verify, f.TrustedRoot = trusted.Insecure, trusted.Verify, trusted.TrustedRoot
 	return nil
+}
+
+// bracketed puts the brackets around an IPv6 address in a URL without which it is none: a pod's address is put into its arguments as it is.
+func bracketed(base string) string {
+	scheme, rest, ok := strings.Cut(base, "://")
+	at := strings.LastIndex(rest, ":")
+	if !ok || at < 0 {
+		return base
+	}
+	if ip, err := netip.ParseAddr(rest[:at]); err != nil || !ip.Is6() {
+		return base
+	}
+	return scheme + "://[" + rest[:at] + "]" + rest[at:]
 }
 
 func defaultDataDir() (string, error) {

@@ -118,3 +118,20 @@ func TestServeFlag(t *testing.T) {
 	w.slipway("agent", "--serve", "gateway", "--leader-elect").want(t, ExitUsage, "none of delivery")
 	w.slipway("agent", "--serve", "delivery").want(t, ExitUsage, "--leader-elect")
 }
+
+// TestArtifactsOfAnIPv6Pod: the argument is made of the pod's address, which Kubernetes gives without brackets.
+func TestArtifactsOfAnIPv6Pod(t *testing.T) {
+	for given, want := range map[string]string{
+		"http://fd00:10::5:9090":   "http://[fd00:10::5]:9090",
+		"http://[fd00:10::5]:9090": "http://[fd00:10::5]:9090",
+		"http://10.0.0.5:9090":     "http://10.0.0.5:9090",
+		"http://localhost:9090":    "http://localhost:9090",
+		"https://slipway.example":  "https://slipway.example",
+	} {
+		f := agentFlags{}
+		f.Advertise = given
+		if err := f.settle("x"); err != nil || f.Advertise != want {
+			t.Errorf("%s: got %s, %v, want %s", given, f.Advertise, err, want)
+		}
+	}
+}
