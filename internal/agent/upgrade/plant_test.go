@@ -182,7 +182,7 @@ func attempt(mode v1alpha1.AgentUpgradeMode) *v1alpha1.AgentUpgrade {
 			Mode:         mode,
 			From:         v1alpha1.AgentBuild{Version: "1", Image: oldImage, Slot: v1alpha1.SlotA},
 			To:           v1alpha1.AgentBuild{Version: "2", Image: newImage, Slot: v1alpha1.SlotB},
-			ProbeTimeout: &metav1.Duration{Duration: speed * 10 * time.Second}, ProveFor: &metav1.Duration{Duration: speed * 10 * time.Second},
+			ProbeTimeout: &metav1.Duration{Duration: speed * time.Minute}, ProveFor: &metav1.Duration{Duration: speed * time.Minute},
 		},
 	}
 }
