@@ -51,6 +51,14 @@ type yard struct {
 // TestSelfUpgrade is one story: each step begins with the agent that the one before has left.
 func TestSelfUpgrade(t *testing.T) {
 	y := newYard(t)
+	dir := t.TempDir()
+	y.build(dir, "one", "../../cmd/slipway", "-X=main.build=one")
+	y.build(dir, "two", "../../cmd/slipway", "-X=main.build=two -s -w")
+	source := filepath.Join(dir, "broken.go")
+	if err := os.WriteFile(source, []byte("package main\n\nimport \"os\"\n\nfunc main() { os.Exit(3) }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	y.build(dir, "broken", source, "-s -w")
 	y.install("one")
 	y.works(v1alpha1.SlotA)
 
@@ -129,16 +137,7 @@ func newYard(t *testing.T) *yard {
 	t.Helper()
 	real := labtest.Cluster(t)
 	c := real.Client(t, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme)
-	y := &yard{Client: c, t: t, real: real, builds: map[string]string{}}
-	dir := t.TempDir()
-	y.build(dir, "one", "../../cmd/slipway", "-X=main.build=one")
-	y.build(dir, "two", "../../cmd/slipway", "-X=main.build=two -s -w")
-	source := filepath.Join(dir, "broken.go")
-	if err := os.WriteFile(source, []byte("package main\n\nimport \"os\"\n\nfunc main() { os.Exit(3) }\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	y.build(dir, "broken", source, "-s -w")
-	return y
+	return &yard{Client: c, t: t, real: real, builds: map[string]string{}}
 }
 
 // build builds a program, makes an image of it and brings that to the lab's registry.
@@ -166,9 +165,9 @@ func (y *yard) build(dir, word, what, ldflags string) {
 }
 
 // install installs a build, with an election among its one replica, and removes it when the test ends.
-func (y *yard) install(word string) {
+func (y *yard) install(word string, components ...string) {
 	y.t.Helper()
-	objs, err := deploy.Render(deploy.Options{Overlay: "dev", Image: y.builds[word]})
+	objs, err := deploy.Render(deploy.Options{Overlay: "dev", Components: components, Image: y.builds[word]})
 	if err != nil {
 		y.t.Fatal(err)
 	}
