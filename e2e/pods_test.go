@@ -22,6 +22,8 @@ metadata: {name: %[1]s}
 spec:
   replicas: 1
   progressDeadlineSeconds: 10
+  # A kubelet may call a pod ready, and take that back a moment later, as one that is started is asked twice at once.
+  minReadySeconds: 2
   selector: {matchLabels: {app: %[1]s}}
   template:
     metadata: {labels: {app: %[1]s}}
