@@ -8,16 +8,19 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
-)
 
-// fluxNamespace is where Flux's controllers may run if nothing else is said.
-const fluxNamespace = "flux-system"
+	"github.com/slipway-dev/slipway/internal/delivery/aside"
+)
 
 // terms are the settings that say for whom delivery is done, and as whom, by the names of their flags: those that differ from the zero value, so
 // that a setting which another version doesn't know is no difference before somebody uses it. A process that serves delivery alone has to have the
 // agent's, or a tenant's bounds would be others than whoever set them meant.
 func (o Options) terms() (string, error) {
 	listed := func(all []string) string { return strings.Join(slices.Sorted(slices.Values(all)), ",") }
+	flux := listed(o.FluxNamespaces)
+	if flux == aside.DefaultNamespace { // what is meant where none is named
+		flux = ""
+	}
 	k, all := o.Kustomizations, map[string]string{}
 	for name, value := range map[string]string{
 		"default-service-account": k.DefaultServiceAccount,
@@ -26,7 +29,7 @@ func (o Options) terms() (string, error) {
 		"additive-ready-expr":     said(k.AdditiveReadyExpr),
 		"allow-file-urls":         said(o.AllowFile),
 		"namespaces":              listed(o.Namespaces),
-		"flux-namespace":          strings.TrimPrefix(listed(o.FluxNamespaces), fluxNamespace), // what is meant where none is named
+		"flux-namespace":          flux,
 		"watch-label-selector":    selected(o.Selector),
 	} {
 		if value != "" {

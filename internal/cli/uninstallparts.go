@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-dev/slipway/api/v1alpha1"
 	"github.com/slipway-dev/slipway/deploy"
+	"github.com/slipway-dev/slipway/internal/module/attempt"
 )
 
 // refuseServed refuses to take out an agent beside which pods serve delivery: they would go on without it, put finalizers back, and take the
@@ -25,7 +26,7 @@ func (c *cluster) refuseServed(ctx context.Context) error {
 			continue
 		}
 		way := fmt.Sprintf("'kubectl delete deployment -n %s %s'", d.Namespace, d.Name)
-		if module := d.Labels[v1alpha1.GroupVersion.Group+"/name"]; module != "" {
+		if module := d.Labels[attempt.OwnerLabel]; module != "" {
 			way = "'slipway module uninstall " + module + "'"
 		}
 		return fmt.Errorf("delivery is served by Deployment %s/%s, which would go on without the agent: take it out first, with %s; nothing was changed", d.Namespace, d.Name, way)

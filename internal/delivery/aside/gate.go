@@ -29,8 +29,8 @@ const unknown = "it is not yet known whether Flux's controllers work in this clu
 
 const leaseSuffix = "-leader-election"
 
-// defaultNamespace is where Flux's own installer puts its controllers.
-const defaultNamespace = "flux-system"
+// DefaultNamespace is where Flux's own installer puts its controllers.
+const DefaultNamespace = "flux-system"
 
 const (
 	// defaultDuration is how long a Lease counts that doesn't say it.
@@ -77,7 +77,7 @@ type holder struct {
 // may write leases of any name. The metric slipway_standing_aside is put into registry.
 func New(client typedcoordinationv1.CoordinationV1Interface, namespaces []string, log logr.Logger, registry prometheus.Registerer) *Gate {
 	if len(namespaces) == 0 {
-		namespaces = []string{defaultNamespace}
+		namespaces = []string{DefaultNamespace}
 	}
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "slipway_standing_aside",

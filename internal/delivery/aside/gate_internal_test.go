@@ -36,7 +36,7 @@ func TestALeaseCountsForAMinuteAtMost(t *testing.T) {
 				g.known[c] = true
 			}
 			who, renewed := "pod", metav1.NewMicroTime(start.Add(tc.renewed))
-			l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: defaultNamespace, Name: controllers[0] + leaseSuffix}}
+			l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: DefaultNamespace, Name: controllers[0] + leaseSuffix}}
 			l.Spec = coordinationv1.LeaseSpec{HolderIdentity: &who, LeaseDurationSeconds: &tc.seconds, RenewTime: &renewed}
 			g.take(controllers[0], l, false)
 			if !g.Closed() {

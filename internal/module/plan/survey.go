@@ -93,7 +93,7 @@ func listOf[L client.ObjectList](ctx context.Context, s *survey, since time.Time
 
 // shared reads objects that all modules have in common, for one plan.
 type shared struct {
-	client.Client
+	client.Reader
 
 	survey *survey
 	since  time.Time
@@ -103,7 +103,7 @@ type shared struct {
 func (s shared) Get(ctx context.Context, key client.ObjectKey, into client.Object, opts ...client.GetOption) error {
 	found, err := s.survey.read(ctx, fmt.Sprintf("%T %s", into, key), s.since, func(ctx context.Context) (runtime.Object, error) {
 		read := into.DeepCopyObject().(client.Object)
-		return read, s.Client.Get(ctx, key, read, opts...)
+		return read, s.Reader.Get(ctx, key, read, opts...)
 	})
 	if err == nil {
 		reflect.ValueOf(into).Elem().Set(reflect.ValueOf(found).Elem())
